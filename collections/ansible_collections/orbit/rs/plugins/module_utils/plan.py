@@ -1,0 +1,416 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan: what has to be done so that the cluster holds what is wanted, and what will not be done and why.
+
+Three states are compared, as Helm's merge does: wanted (rendered now), stored (rendered by the last revision), live.
+Where stored already differs from wanted, the inventory has changed; where only live does, somebody in the cluster.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from ansible_collections.orbit.rs.plugins.module_utils import objects, preflight
+from ansible_collections.orbit.rs.plugins.module_utils.model import (
+    Desired,
+    Difference,
+    Finding,
+    HelmRelease,
+    Object,
+    Plan,
+    Release,
+    Snapshot,
+    Step,
+)
+
+# Fields of a StatefulSet's spec that the API server lets change.
+_MUTABLE_SPEC = frozenset(
+    {
+        "minReadySeconds",
+        "ordinals",
+        "persistentVolumeClaimRetentionPolicy",
+        "replicas",
+        "revisionHistoryLimit",
+        "template",
+        "updateStrategy",
+    }
+)
+
+# Fields of other kinds that the API server never lets change.
+_IMMUTABLE: Mapping[str, tuple[str, ...]] = {
+    "ClusterRoleBinding": ("roleRef",),
+    "RoleBinding": ("roleRef",),
+    "Service": ("spec.clusterIP",),
+    "StorageClass": ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"),
+}
+
+_TEMPLATE = "spec.template"
+_CLAIMS = "spec.volumeClaimTemplates"
+
+_LATER = "an operation that this version of the collection does not have yet"
+
+
+def make_plan(desired: Desired, snapshot: Snapshot, findings: Sequence[Finding]) -> Plan:
+    """Compare what is wanted with what is there. Touches nothing; the same input gives the same plan and hash.
+
+    Findings pass through into the plan; those of severity error refuse it.
+    """
+    digest = objects.digest(desired.objects)
+    release = _installed(snapshot)
+    if release and (pending := preflight.unfinished(release, desired.release.name, desired.release.namespace)):
+        # Half-written state: nothing that could be compared with it would be true.
+        return _plan((), () if pending in findings else (pending,), findings, digest, release)
+
+    platform = _platform(desired, snapshot)
+    changes, unrecorded = _changes(desired, snapshot, release)
+    refusals = [*_foreign(desired, snapshot, release), *_immutable(platform), *_immutable(changes)]
+    if release:
+        refusals.extend(_statefulset(desired, snapshot, changes))
+    steps: list[Step] = []
+    if acted := [change for change in platform if not _is_immutable(change)]:
+        steps.append(Step("configure", "safe", _summary(acted), tuple(acted)))
+    steps.extend(_steps(desired, snapshot, release, changes, unrecorded))
+    return _plan(steps, refusals, findings, digest, release)
+
+
+def actions(plan: Plan, desired: Desired) -> tuple[tuple[Object, ...], bool]:
+    """What the plan needs: the platform objects to apply, and whether Helm has to run."""
+    platform = {objects.key(obj): obj for obj in desired.platform}
+    touched = {difference.object for step in plan.steps for difference in step.differences}
+    helm = any(
+        not step.differences or any(difference.object not in platform for difference in step.differences)
+        for step in plan.steps
+    )
+    return tuple(obj for name, obj in platform.items() if name in touched), helm
+
+
+def _plan(
+    steps: Iterable[Step],
+    refusals: Iterable[Finding],
+    findings: Sequence[Finding],
+    digest: str,
+    release: HelmRelease | None,
+) -> Plan:
+    steps = tuple(steps)
+    pinned = {
+        "steps": [dataclasses.asdict(step) for step in steps],
+        "digest": digest,
+        "revision": release.revision if release else 0,
+    }
+    content = json.dumps(pinned, sort_keys=True, default=str)
+    return Plan(steps, tuple(refusals), tuple(findings), digest, hashlib.sha256(content.encode()).hexdigest())
+
+
+def _installed(snapshot: Snapshot) -> HelmRelease | None:
+    """The release, unless it was uninstalled and only its history is left."""
+    release = snapshot.release
+    return None if release is None or release.status == "uninstalled" else release
+
+
+def _unreadable(name: str, snapshot: Snapshot) -> bool:
+    """True when the object may not be read: whether it is there is not known, so nothing is said about it."""
+    return name in snapshot.denied
+
+
+def _platform(desired: Desired, snapshot: Snapshot) -> list[Difference]:
+    """Differences of what has to be there before the release."""
+    result = []
+    for obj in desired.platform:
+        name = objects.key(obj)
+        live = snapshot.objects.get(name)
+        if live is None and obj["kind"] == "Namespace":
+            live = snapshot.namespace
+        if live is None and obj["kind"] == "StorageClass":
+            names = {item["metadata"]["name"]: item for item in snapshot.storage_classes or ()}
+            live = names.get(obj["metadata"]["name"])
+        if live is not None:
+            result.extend(objects.differences(obj, live))
+        elif not _unreadable(name, snapshot):
+            result.append(Difference(name, "", objects.PRESENT, None))
+    return result
+
+
+def _changes(
+    desired: Desired, snapshot: Snapshot, release: HelmRelease | None
+) -> tuple[list[Difference], list[Difference]]:
+    """Differences of what belongs to the release: those that change the cluster, and those only the release has."""
+    wanted = {objects.key(obj): obj for obj in desired.objects}
+    stored = {objects.key(obj): obj for obj in release.objects} if release else {}
+    # A failed revision is half applied: what differs in the cluster is our own unfinished work.
+    drift = release is not None and release.status != "failed"
+    changes: list[Difference] = []
+    unrecorded: list[Difference] = []
+    for name in sorted({*wanted, *stored}):
+        if _unreadable(name, snapshot):
+            continue
+        want, was, live = wanted.get(name), stored.get(name), snapshot.objects.get(name)
+        if want is None:
+            (changes if live else unrecorded).append(Difference(name, "", None, objects.PRESENT))
+        elif live is None:
+            origin: Literal["inventory", "cluster"] = "cluster" if was and drift else "inventory"
+            changes.append(Difference(name, "", objects.PRESENT, None, origin))
+            changes.extend(objects.differences(want, was, was) if was else ())
+        else:
+            ours = objects.differences(want, was, was) if was else []
+            theirs = objects.differences(want, live, was)
+            changes.extend(_attributed(item, ours, drift=drift and was is not None) for item in theirs)
+            if was:
+                unrecorded.extend(item for item in ours if not any(_related(item, other) for other in theirs))
+            elif not theirs:
+                unrecorded.append(Difference(name, "", objects.PRESENT, objects.PRESENT))
+    return changes, unrecorded
+
+
+def _attributed(item: Difference, ours: Sequence[Difference], *, drift: bool) -> Difference:
+    """The difference with its origin: ours when the inventory changed there, else somebody in the cluster."""
+    if drift and not any(_related(item, other) for other in ours):
+        return dataclasses.replace(item, origin="cluster")
+    return dataclasses.replace(item, by="")
+
+
+def _related(one: Difference, other: Difference) -> bool:
+    return _within(one.path, other.path) or _within(other.path, one.path)
+
+
+def _within(path: str, parent: str) -> bool:
+    return path == parent or not parent or path.startswith((f"{parent}.", f"{parent}["))
+
+
+def _steps(
+    desired: Desired,
+    snapshot: Snapshot,
+    release: HelmRelease | None,
+    changes: Sequence[Difference],
+    unrecorded: Sequence[Difference],
+) -> list[Step]:
+    statefulset = objects.find(desired.objects, "StatefulSet") or {}
+    name = objects.key(statefulset)
+    live = snapshot.objects.get(name)
+    what = f"{desired.chart} ({desired.app_version}) as {desired.release.name} in {desired.release.namespace}"
+    if release is None or (release.status == "failed" and live is None):
+        again = ", again: the last attempt failed" if release else ""
+        return [Step("install", "safe", f"install {what}{again}", (*changes, *unrecorded))]
+
+    steps = []
+    acted = [change for change in changes if not _refused(change)]
+    roll = [item for item in acted if item.object == name and (not item.path or _within(item.path, _TEMPLATE))]
+    if configure := [*(change for change in acted if change not in roll), *unrecorded]:
+        steps.append(Step("configure", "safe", _summary(configure), tuple(configure)))
+    if roll:
+        spec = (live or statefulset)["spec"]
+        pods = [f"{statefulset['metadata']['name']}-{ordinal}" for ordinal in range(int(spec.get("replicas", 1)))]
+        summary = "change the pod template" if live else "create the StatefulSet again; the volumes keep their data"
+        if (image := _image_change(desired, roll)) and _other_version(str(image.wanted), str(image.found)):
+            summary = f"change {image.found} to {image.wanted}"
+            if not _version(image, snapshot):
+                summary += "; no ordinal is Ready, so this repairs a failed rollout"
+        steps.append(Step("roll", "restarts_pods", summary, tuple(roll), tuple(reversed(pods))))
+    if not changes and not unrecorded and release.status != "deployed":
+        steps.append(Step("configure", "safe", f"store a good revision of {what}: the last one is {release.status}"))
+    return steps
+
+
+def _refused(change: Difference) -> bool:
+    """True for a difference that this playbook never makes."""
+    kind = change.object.partition("/")[0]
+    gone = kind == "StatefulSet" and not change.path and change.wanted is None
+    return gone or _is_immutable(change) or (kind == "StatefulSet" and change.path == "spec.replicas")
+
+
+def _is_immutable(change: Difference) -> bool:
+    kind = change.object.partition("/")[0]
+    if kind == "StatefulSet" and _within(change.path, "spec") and change.path:
+        field = change.path.removeprefix("spec.").replace("[", ".").partition(".")[0]
+        return field not in _MUTABLE_SPEC
+    return bool(change.path) and any(_within(change.path, field) for field in _IMMUTABLE.get(kind, ()))
+
+
+def _immutable(changes: Iterable[Difference]) -> list[Finding]:
+    """Refusals for fields of anything but the StatefulSet that would need the object to be made anew."""
+    fields: dict[str, list[str]] = {}
+    for change in changes:
+        if _is_immutable(change) and not change.object.startswith("StatefulSet/"):
+            fields.setdefault(change.object, []).append(f"{change.path} is {change.found}, not {change.wanted}")
+    result = []
+    for name, seen in fields.items():
+        delete = f"kubectl delete {_resource(name)}"
+        if name.startswith("StorageClass/"):
+            remedy = (
+                "Choose another name: set orbit_rs_storage_class and persistence.storageClass. Or make it anew: "
+                f"{delete}, then run again; volumes that exist keep what they have."
+            )
+        else:
+            remedy = f"Make it anew: {delete}, then run again."
+        sentence = f"{name}: {'; '.join(seen)}. This cannot be changed."
+        result.append(Finding("error", "immutable field", sentence, remedy))
+    return result
+
+
+def _statefulset(desired: Desired, snapshot: Snapshot, changes: Sequence[Difference]) -> list[Finding]:
+    """Refusals for what deploy does not do to a running StatefulSet."""
+    result: list[Finding] = []
+    immutable: list[Difference] = []
+    mine = [change for change in changes if change.object.startswith("StatefulSet/")]
+    for change in mine:
+        if not change.path and change.wanted is None:
+            seen = f"{change.object} is not wanted any more: another name means new, empty volumes."
+            name = change.object.rpartition("/")[2]
+            result.append(Finding("error", "name", seen, f"Set nameOverride: {name}. To move, back up and restore."))
+        elif change.path == "spec.replicas":
+            result.append(_replicas(change))
+        elif _within(change.path, _CLAIMS) and change.path.endswith(".resources.requests.storage"):
+            result.append(_size(change))
+        elif _is_immutable(change):
+            immutable.append(change)
+    if (image := _image_change(desired, mine)) and _other_version(str(image.wanted), str(image.found)):
+        result.extend(_version(image, snapshot))
+    if immutable:
+        seen = "; ".join(f"{item.path} is {_short(item.found)}, not {_short(item.wanted)}" for item in immutable)
+        result.append(
+            Finding(
+                "error",
+                "immutable field",
+                f"StatefulSet: {seen}. The API server does not let this change.",
+                f"To deploy everything else now: set the old value. To change it: reshape, {_LATER}.",
+            )
+        )
+    return result
+
+
+def _replicas(change: Difference) -> Finding:
+    if change.origin == "cluster":
+        seen = f"Somebody scaled the StatefulSet to {change.found} ({change.by or 'who is not known'}); " + (
+            f"the release says {change.wanted}."
+        )
+        remedy = f"To keep it: set orbitServer.replicaCount: {change.found}."
+    else:
+        seen = f"orbitServer.replicaCount is {change.wanted}, and {change.found} ordinals are there."
+        remedy = f"To deploy everything else now: set orbitServer.replicaCount: {change.found}."
+    return Finding(
+        "error",
+        "replicas",
+        f"{seen} Deploy does not scale: every ordinal owns data.",
+        f"{remedy} To change it: scale, {_LATER}.",
+    )
+
+
+def _size(change: Difference) -> Finding:
+    try:
+        grows = objects.quantity(change.wanted) > objects.quantity(change.found)
+    except ValueError:
+        grows = True
+    how = (
+        f"To grow it: grow_storage, {_LATER}."
+        if grows
+        else "A volume never shrinks: back up, and restore into a release with smaller volumes."
+    )
+    return Finding(
+        "error",
+        "volumes",
+        f"persistence.size is {change.wanted}, and the volumes have {change.found}. Deploy does not resize volumes.",
+        f"To deploy everything else now: set persistence.size: {change.found}. {how}",
+    )
+
+
+def _version(image: Difference, snapshot: Snapshot) -> list[Finding]:
+    """Refusal of another server version, unless no ordinal is Ready: then it repairs a rollout that never came up."""
+    if snapshot.pods and not any(_is_ready(pod) for pod in snapshot.pods):
+        return []
+    who = f", set in the cluster by {image.by or 'somebody'}" if image.origin == "cluster" else ""
+    _, tag, digest = preflight.image(str(image.found))
+    keep = f"orbitServer.image.tag: {tag}" + (f" and orbitServer.image.digest: {digest}" if digest else "")
+    return [
+        Finding(
+            "error",
+            "version",
+            f"The image is {image.found}{who}; wanted is {image.wanted}. Deploy does not change the version.",
+            f"To deploy everything else now: set {keep}. To change the version: upgrade, {_LATER}.",
+        )
+    ]
+
+
+def _image_change(desired: Desired, changes: Iterable[Difference]) -> Difference | None:
+    """The change of the server's own image; sidecars may change with a roll."""
+    statefulset = objects.find(desired.objects, "StatefulSet")
+    if statefulset is None:
+        return None
+    path = f"{_TEMPLATE}.spec.containers[{statefulset['spec']['template']['spec']['containers'][0]['name']}].image"
+    return next((item for item in changes if item.path == path), None)
+
+
+def _other_version(one: str, other: str) -> bool:
+    """Another registry or a digest added to the same tag is the same version."""
+    _, tag, digest = preflight.image(one)
+    _, other_tag, other_digest = preflight.image(other)
+    return tag != other_tag or bool(digest and other_digest and digest != other_digest)
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
+
+
+def _foreign(desired: Desired, snapshot: Snapshot, release: HelmRelease | None) -> list[Finding]:
+    """Refusal of objects that are there and belong to nobody or to another release: Helm would fail on them."""
+    stored = {objects.key(obj) for obj in release.objects} if release else set()
+    result = []
+    for obj in desired.objects:
+        name = objects.key(obj)
+        live = snapshot.objects.get(name)
+        if live is None or name in stored or (owner := _owner(live)) == desired.release:
+            continue
+        if owner:
+            seen = f"{name} belongs to the release {owner.name} in namespace {owner.namespace}."
+            remedy = "Choose other names: set nameOverride, or orbit_rs_namespace."
+        else:
+            seen = f"{name} is there and was not made by Helm."
+            commands = (
+                f"kubectl label {_resource(name)} app.kubernetes.io/managed-by=Helm",
+                f"kubectl annotate {_resource(name)} meta.helm.sh/release-name={desired.release.name} "
+                f"meta.helm.sh/release-namespace={desired.release.namespace}",
+            )
+            remedy = (
+                f"To adopt it (this version does not do that by itself): {'; '.join(commands)}. Or delete it: "
+                f"kubectl delete {_resource(name)}"
+            )
+        result.append(Finding("error", "owner", seen, remedy))
+    return result
+
+
+def _owner(live: Object) -> Release | None:
+    metadata = live.get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    name, namespace = annotations.get("meta.helm.sh/release-name"), annotations.get("meta.helm.sh/release-namespace")
+    managed = (metadata.get("labels") or {}).get("app.kubernetes.io/managed-by") == "Helm"
+    return Release(name, namespace) if managed and name and namespace else None
+
+
+def _resource(name: str) -> str:
+    kind, *namespace, own = name.split("/")
+    return f"{kind.lower()} {own}{f' -n {namespace[0]}' if namespace else ''}"
+
+
+def _summary(changes: Sequence[Difference]) -> str:
+    """create A, B; change C; remove D (undoes what was done in the cluster)."""
+    verbs: dict[str, list[str]] = {"create": [], "change": [], "remove": [], "take over": []}
+    for change in changes:
+        verb = "change"
+        if not change.path:
+            verb = "remove" if change.wanted is None else "create" if change.found is None else "take over"
+        kind, *_, name = change.object.split("/")
+        known = [item for items in verbs.values() for item in items]
+        if f"{kind} {name}" not in known:
+            verbs[verb].append(f"{kind} {name}")
+    text = "; ".join(f"{verb} {', '.join(names)}" for verb, names in verbs.items() if names)
+    drift = all(change.origin == "cluster" for change in changes)
+    return f"{text} (undoes what was done in the cluster)" if drift else text
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

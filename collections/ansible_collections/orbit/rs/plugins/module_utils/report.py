@@ -1,0 +1,286 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plain text for people: findings, plans, status. No colours, no JSON; 100 columns where that can be."""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import yaml
+from ansible_collections.orbit.rs.plugins.module_utils import objects, preflight
+from ansible_collections.orbit.rs.plugins.module_utils.model import (
+    Check,
+    Diagnosis,
+    Difference,
+    Finding,
+    Object,
+    OrdinalState,
+    Plan,
+    Release,
+    Severity,
+    Snapshot,
+)
+
+WIDTH = 100
+GATES = ("health", "grpc", "metrics", "data")
+
+_ORDER: tuple[Severity, ...] = ("error", "warning", "info")
+_RISKS = {
+    "safe": "no pod restarts",
+    "restarts_pods": "pods restart",
+    "removes_data_owner": "an owner of data goes",
+    "destroys_data": "data is destroyed",
+}
+
+
+def duration(seconds: float) -> str:
+    """A time span: 240 ms, 3.2 s, 1 min 12 s, 2 h 5 min."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (rest if not hours else 0, "s")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, width: int = WIDTH) -> str:
+    """Columns of fixed width, two spaces between them; when it gets too wide, the last column wraps in itself."""
+    texts = [list(headers), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    before = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    last = max(20, width - before)
+    lines: list[str] = []
+    for row in texts:
+        head = "".join(f"{cell:<{size}}  " for cell, size in zip(row[:-1], widths[:-1], strict=True))
+        wrapped = textwrap.wrap(row[-1], last, break_long_words=False, break_on_hyphens=False) or [""]
+        lines.extend((head if index == 0 else " " * before) + text for index, text in enumerate(wrapped))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def findings_text(findings: Iterable[Finding]) -> str:
+    """All findings, the worst first, with what to do about each."""
+    ranked = sorted(findings, key=lambda finding: _ORDER.index(finding.severity))
+    if not ranked:
+        return "No findings."
+    severity = max(len(finding.severity) for finding in ranked)
+    indent = severity + max(len(finding.check) for finding in ranked) + 4
+    lines = []
+    for finding in ranked:
+        head = f"{finding.severity:<{severity}}  {finding.check}".ljust(indent)
+        lines.append(_hanging(head, finding.seen, indent))
+        if finding.remedy:
+            lines.append(_hanging(" " * indent + "-> ", finding.remedy, indent + 3))
+    return "\n".join(lines)
+
+
+def plan_text(plan: Plan, release: Release) -> str:
+    """The plan as a person reads it before saying yes."""
+    where = f"{release.name} in namespace {release.namespace}"
+    parts = []
+    if plan.findings:
+        parts.append(findings_text(plan.findings))
+    if plan.steps:
+        count = f"{len(plan.steps)} step{'' if len(plan.steps) == 1 else 's'}"
+        parts.append("\n".join([f"Plan for {where}: {count}", *_steps(plan)]))
+    elif not plan.refused:
+        parts.append(f"Plan for {where}: nothing to do.")
+    if plan.refusals:
+        parts.append("Refused:\n" + findings_text(plan.refusals))
+    if plan.refused:
+        parts.append("Nothing is changed until the errors above are gone.")
+    elif plan.steps:
+        parts.append(f"To allow this plan and no other:\n  -e orbit_rs_plan_hash={plan.hash}")
+    return "\n\n".join(parts)
+
+
+def diff(plan: Plan, wanted: Iterable[Object] = ()) -> list[dict[str, str]]:
+    """The differences for Ansible's --diff, as YAML before and after: of a new object all of it, else the named fields.
+
+    `wanted` are the objects that new ones are shown from. Values of Secrets are hidden.
+    """
+    whole = {objects.key(obj): objects.shown(obj) for obj in wanted}
+    grouped: dict[str, list[Difference]] = {}
+    for step in plan.steps:
+        for difference in step.differences:
+            grouped.setdefault(difference.object, []).append(difference)
+
+    def text(name: str, items: Iterable[tuple[str, Any]]) -> str:
+        present = {path or "object": value for path, value in items if value is not None}
+        return _yaml(whole[name] if "object" in present and name in whole else present)
+
+    return [
+        {
+            "before_header": f"{name} (found)",
+            "after_header": f"{name} (wanted)",
+            "before": _yaml({item.path or "object": item.found for item in items if item.found is not None}),
+            "after": text(name, ((item.path, item.wanted) for item in items)),
+        }
+        for name, items in grouped.items()
+    ]
+
+
+def diagnosis_text(diagnosis: Diagnosis) -> str:
+    """Cause, evidence and remedy of a rollout that cannot succeed."""
+    who = f"Ordinal {diagnosis.ordinal}: " if diagnosis.ordinal is not None else ""
+    rows = (("cause", f"{who}{diagnosis.cause}"), ("evidence", diagnosis.evidence), ("remedy", diagnosis.remedy))
+    return "\n".join(_hanging(f"{name:<10}", text, 10) for name, text in rows if text)
+
+
+def status_text(
+    release: Release, snapshot: Snapshot, ordinals: Sequence[OrdinalState], checks: Sequence[Check] = ()
+) -> str:
+    """The release, a line for each ordinal, and the next commands to type. `checks` are those of the gate."""
+    if snapshot.release is None:
+        return f"There is no release {release.name} in namespace {release.namespace}.\n\n" + _commands(
+            ("deploy it", "ansible-playbook orbit.rs.deploy")
+        )
+    helm = snapshot.release
+    ready = sum(state.ready for state in ordinals)
+    head = (
+        f"{release.name} in namespace {release.namespace}: {helm.chart}, server {helm.app_version}, "
+        f"revision {helm.revision} {helm.status}, {ready} of {len(ordinals)} ready"
+    )
+    zones = {
+        node["metadata"]["name"]: (node["metadata"].get("labels") or {}).get(preflight.ZONE, "")
+        for node in snapshot.nodes or ()
+    }
+    gates = [name for name in GATES if any(check.name == name for check in checks)]
+    rows = []
+    for state in ordinals:
+        cells = (
+            state.pod,
+            state.node or "-",
+            state.zone or zones.get(state.node) or "-",
+            str(state.restarts),
+            preflight.image(state.image)[1] or "-",
+            *(_gate(checks, state.ordinal, name) for name in gates),
+            _volume(snapshot, state.pod),
+            state.phase if state.updated else f"{state.phase} (old revision)",
+        )
+        rows.append(cells)
+    headers = ("pod", "node", "zone", "restarts", "image", *gates, "volume", "state")
+    parts = [head, table(headers, rows)]
+    if failed := [check for check in checks if not check.ok]:
+        parts.append(
+            "\n".join(_hanging(f"ordinal {check.ordinal} {check.name}: ", check.detail, 4) for check in failed)
+        )
+    parts.append(next_commands(release, ordinals))
+    return "\n\n".join(parts)
+
+
+def next_commands(release: Release, ordinals: Sequence[OrdinalState]) -> str:
+    """What an operator types next, the first ordinal that needs care named."""
+    namespace = release.namespace
+    bad = next((state for state in ordinals if not state.ready), None)
+    pod = (bad or ordinals[0]).pod if ordinals else "orbit-server-0"
+    if bad:
+        return _commands(
+            ("why", f"kubectl describe pod {pod} -n {namespace}"),
+            ("its log", f"kubectl logs {pod} -n {namespace} --all-containers --prefix"),
+            ("its last log", f"kubectl logs {pod} -n {namespace} --previous"),
+        )
+    return _commands(
+        ("reach it", f"kubectl port-forward pod/{pod} -n {namespace} 6379 8080 50051"),
+        ("log", f"kubectl logs {pod} -n {namespace} -f"),
+        ("status", "ansible-playbook orbit.rs.status"),
+        ("what would change", "ansible-playbook orbit.rs.deploy --check --diff"),
+    )
+
+
+def _steps(plan: Plan) -> list[str]:
+    lines = []
+    for number, step in enumerate(plan.steps, 1):
+        head = f"  {number}  {step.kind:<9}  "
+        lines.append(_hanging(head, f"{step.summary} ({_RISKS[step.risk]})", len(head)))
+        name = ""
+        for difference in step.differences:
+            if not difference.path and step.kind != "install":
+                continue  # the summary names it
+            if difference.object != name:
+                name = difference.object
+                lines.append(f"       {name}")
+            if difference.path:
+                lines.extend(_difference(difference))
+        if step.restarts:
+            lines.append(_hanging("       restarts ", f"{', '.join(step.restarts)}, one at a time", 16))
+    return lines
+
+
+def _difference(difference: Difference) -> list[str]:
+    pad = " " * 9
+    who = f"  (cluster: {difference.by or 'unknown'})" if difference.origin == "cluster" else ""
+    wanted, found = difference.wanted, difference.found
+    if isinstance(wanted, str) and isinstance(found, str) and "\n" in wanted + found:
+        changed = difflib.unified_diff(found.splitlines(), wanted.splitlines(), n=0, lineterm="")
+        body = [f"{pad}  {line}" for line in changed if line[:3] not in ("---", "+++") and not line.startswith("@@")]
+        return [f"{pad}{difference.path}:{who}", *body]
+    before, after = _value(found), _value(wanted)
+    line = f"{pad}{difference.path}: {before} -> {after}{who}"
+    if len(line) <= WIDTH:
+        return [line]
+    return [f"{pad}{difference.path}:{who}", _hanging(f"{pad}  - ", before, 13), _hanging(f"{pad}  + ", after, 13)]
+
+
+def _value(value: Any) -> str:
+    """A value in one line, as YAML writes it."""
+    if value is None:
+        return "(none)"
+    if value == objects.HIDDEN:
+        return objects.HIDDEN
+    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False)
+    return str(text).removesuffix("\n").removesuffix("\n...")
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    return str(yaml.dump(content, Dumper=_Dumper, sort_keys=True)) if content else ""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks, so that a diff shows lines."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _gate(checks: Sequence[Check], ordinal: int, name: str) -> str:
+    found = next((check for check in checks if check.ordinal == ordinal and check.name == name), None)
+    return "-" if found is None else "ok" if found.ok else "FAILED"
+
+
+def _volume(snapshot: Snapshot, pod: str) -> str:
+    for claim in snapshot.claims:
+        if claim["metadata"]["name"].endswith(f"-{pod}"):
+            capacity = ((claim.get("status") or {}).get("capacity") or {}).get("storage")
+            return str(capacity or (claim.get("status") or {}).get("phase", "-"))
+    return "-"
+
+
+def _commands(*commands: tuple[str, str]) -> str:
+    size = max(len(what) for what, _ in commands)
+    return "\n".join(["Next:", *(f"  {what:<{size}}  {command}" for what, command in commands)])
+
+
+def _hanging(head: str, text: str, indent: int) -> str:
+    """`head` and `text`, further lines indented. Long words (commands, paths) stay whole."""
+    pad = " " * indent
+    return "\n".join(
+        textwrap.fill(
+            line,
+            WIDTH,
+            initial_indent=pad if number else head,
+            subsequent_indent=pad,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for number, line in enumerate(text.splitlines())
+    )

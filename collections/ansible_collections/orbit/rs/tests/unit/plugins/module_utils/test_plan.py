@@ -1,0 +1,408 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+import pytest
+from ansible_collections.orbit.rs.plugins.module_utils import objects
+from ansible_collections.orbit.rs.plugins.module_utils.model import Desired, Finding, Object, Plan, Snapshot
+from ansible_collections.orbit.rs.plugins.module_utils.plan import actions, make_plan
+from ansible_collections.orbit.rs.tests.unit.plugins.module_utils import data
+from hypothesis import given
+from hypothesis import strategies as st
+
+TEMPLATE = "spec|template|spec|containers|0"
+CONFIG = "ConfigMap/orbit-rs/orbit-server-config"
+SERVICE = "Service/orbit-rs/orbit-server-headless"
+BUDGET = "PodDisruptionBudget/orbit-rs/orbit-server"
+IMAGE = f"{TEMPLATE}|image"
+NEW = "orbit-rs/orbit-server:v0.2.0"
+
+
+def changed(name: str, path: str, value: Any) -> tuple[Object, ...]:
+    return data.change(data.rendered(), name, path, value)
+
+
+def kinds(plan: Plan) -> list[str]:
+    return [step.kind for step in plan.steps]
+
+
+def test_nothing_to_do() -> None:
+    plan = make_plan(data.wanted(), data.deployed(), ())
+    assert (plan.steps, plan.refusals, plan.refused) == ((), (), False)
+    assert actions(plan, data.wanted()) == ((), False)
+
+
+def test_a_first_install_makes_the_platform_first_and_names_every_object() -> None:
+    plan = make_plan(data.wanted(), data.EMPTY, ())
+    assert kinds(plan) == ["configure", "install"]
+    assert [item.object for step in plan.steps for item in step.differences] == [
+        "Namespace/orbit-rs",
+        *sorted(objects.key(obj) for obj in data.rendered()),
+    ]
+    assert actions(plan, data.wanted()) == ((data.NAMESPACE,), True)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value", "kind"),
+    [
+        (CONFIG, "data|orbit-server.toml", "other", "configure"),
+        (SERVICE, "metadata|labels", {"x": "y"}, "configure"),
+        (BUDGET, "spec|maxUnavailable", 2, "configure"),
+        (data.STATEFULSET, "metadata|labels", {"x": "y"}, "configure"),
+        (data.STATEFULSET, "spec|revisionHistoryLimit", 3, "configure"),
+        (data.STATEFULSET, "spec|template|metadata|annotations|checksum/config", "def", "roll"),
+        (data.STATEFULSET, f"{TEMPLATE}|resources|limits|memory", "4Gi", "roll"),
+        (data.STATEFULSET, f"{TEMPLATE}|env", None, "roll"),
+        (data.STATEFULSET, IMAGE, "registry.example/orbit-server:v0.1.0", "roll"),
+        (data.STATEFULSET, IMAGE, f"orbit-rs/orbit-server:v0.1.0@sha256:{'0' * 64}", "roll"),
+    ],
+)
+def test_a_change_in_the_inventory_makes_one_step(name: str, path: str, value: Any, kind: str) -> None:
+    plan = make_plan(data.wanted(changed(name, path, value)), data.deployed(), ())
+    assert kinds(plan) == [kind]
+    (step,) = plan.steps
+    assert {(item.object, item.origin) for item in step.differences} == {(name, "inventory")}
+    assert step.risk == ("restarts_pods" if kind == "roll" else "safe")
+    assert step.restarts == (("orbit-server-2", "orbit-server-1", "orbit-server-0") if kind == "roll" else ())
+    assert not plan.refused
+    assert actions(plan, data.wanted()) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "check", "words"),
+    [
+        (IMAGE, NEW, "version", "set orbitServer.image.tag: v0.1.0. To change the version: upgrade"),
+        ("spec|replicas", 5, "replicas", "set orbitServer.replicaCount: 3. To change it: scale"),
+        ("spec|replicas", 1, "replicas", "set orbitServer.replicaCount: 3. To change it: scale"),
+        ("spec|volumeClaimTemplates|0|spec|resources|requests|storage", "20Gi", "volumes", "grow_storage"),
+        ("spec|volumeClaimTemplates|0|spec|resources|requests|storage", "5Gi", "volumes", "never shrinks"),
+        ("spec|volumeClaimTemplates|0|spec|storageClassName", "fast", "immutable field", "reshape"),
+        ("spec|volumeClaimTemplates", None, "immutable field", "reshape"),
+        ("spec|podManagementPolicy", "OrderedReady", "immutable field", "reshape"),
+        ("spec|serviceName", "other", "immutable field", "reshape"),
+    ],
+)
+def test_what_deploy_does_not_do_is_refused(path: str, value: Any, check: str, words: str) -> None:
+    plan = make_plan(data.wanted(changed(data.STATEFULSET, path, value)), data.deployed(), ())
+    assert plan.refused
+    assert data.checks(plan.refusals) == [("error", check)]
+    assert words in plan.refusals[0].remedy
+
+
+def test_the_same_size_in_other_words_is_no_change() -> None:
+    objs = changed(data.STATEFULSET, "spec|volumeClaimTemplates|0|spec|resources|requests|storage", "10240Mi")
+    assert not make_plan(data.wanted(objs), data.deployed(), ()).refused
+
+
+def test_a_renamed_statefulset_is_refused() -> None:
+    objs = changed(data.STATEFULSET, "metadata|name", "other")
+    plan = make_plan(data.wanted(objs), data.deployed(), ())
+    assert ("error", "name") in data.checks(plan.refusals)
+
+
+def test_immutable_fields_of_other_objects_are_refused_with_the_way_out() -> None:
+    plan = make_plan(data.wanted(changed(SERVICE, "spec|clusterIP", "10.0.0.1")), data.deployed(), ())
+    assert data.checks(plan.refusals) == [("error", "immutable field")]
+    assert "kubectl delete service orbit-server-headless -n orbit-rs" in plan.refusals[0].remedy
+    assert plan.steps == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value", "kind"),
+    [
+        (CONFIG, "data|orbit-server.toml", "edited", "configure"),
+        (BUDGET, "spec|maxUnavailable", 3, "configure"),
+        (data.STATEFULSET, f"{TEMPLATE}|resources|limits|memory", "9Gi", "roll"),
+    ],
+)
+def test_drift_is_undone_and_attributed(name: str, path: str, value: Any, kind: str) -> None:
+    snapshot = data.deployed(live=changed(name, path, value))
+    plan = make_plan(data.wanted(), snapshot, ())
+    assert kinds(plan) == [kind]
+    assert {item.origin for item in plan.steps[0].differences} == {"cluster"}
+    assert {item.found for item in plan.steps[0].differences} == {value}
+
+
+def test_drift_names_the_field_manager() -> None:
+    snapshot = data.deployed(live=changed(BUDGET, "spec|maxUnavailable", 3))
+    snapshot.objects[BUDGET]["metadata"]["managedFields"] = [
+        {"manager": "kubectl-edit", "time": "2026-11-24T10:00:00Z", "fieldsV1": {"f:spec": {"f:maxUnavailable": {}}}}
+    ]
+    (step,) = make_plan(data.wanted(), snapshot, ()).steps
+    assert step.differences[0].by == "kubectl-edit, 2026-11-24 10:00:00 UTC"
+    assert "undoes what was done in the cluster" in step.summary
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "check", "words"),
+    [
+        ("spec|replicas", 5, "replicas", "To keep it: set orbitServer.replicaCount: 5"),
+        (IMAGE, NEW, "version", "set orbitServer.image.tag: v0.2.0"),
+    ],
+)
+def test_drift_that_deploy_does_not_undo(path: str, value: Any, check: str, words: str) -> None:
+    snapshot = data.deployed(live=changed(data.STATEFULSET, path, value))
+    plan = make_plan(data.wanted(), snapshot, ())
+    assert data.checks(plan.refusals) == [("error", check)]
+    assert words in plan.refusals[0].remedy
+    # The remedy works: with that value in the inventory the release only has to store what is there.
+    plan = make_plan(data.wanted(changed(data.STATEFULSET, path, value)), snapshot, ())
+    assert not plan.refused
+    assert kinds(plan) == ["configure"]
+    assert plan.steps[0].risk == "safe"
+
+
+@pytest.mark.parametrize(("name", "kind"), [(CONFIG, "configure"), (data.STATEFULSET, "roll")])
+def test_a_missing_object_is_made_again(name: str, kind: str) -> None:
+    snapshot = data.deployed()
+    live = {key: obj for key, obj in snapshot.objects.items() if key != name}
+    plan = make_plan(data.wanted(), dataclasses.replace(snapshot, objects=live), ())
+    assert kinds(plan) == [kind]
+    assert [(item.path, item.wanted, item.found, item.origin) for item in plan.steps[0].differences] == [
+        ("", objects.PRESENT, None, "cluster")
+    ]
+
+
+def test_a_missing_statefulset_is_not_made_again_with_another_version_or_size() -> None:
+    snapshot = data.deployed()
+    live = {key: obj for key, obj in snapshot.objects.items() if key != data.STATEFULSET}
+    objs = data.change(changed(data.STATEFULSET, IMAGE, NEW), data.STATEFULSET, "spec|replicas", 2)
+    plan = make_plan(data.wanted(objs), dataclasses.replace(snapshot, objects=live), ())
+    assert data.checks(plan.refusals) == [("error", "replicas"), ("error", "version")]
+
+
+def test_an_object_that_is_no_longer_rendered_is_removed() -> None:
+    objs = [obj for obj in data.rendered() if objects.key(obj) != BUDGET]
+    (step,) = make_plan(data.wanted(objs), data.deployed(), ()).steps
+    assert step.kind == "configure"
+    assert step.summary == "remove PodDisruptionBudget orbit-server"
+
+
+def test_a_missing_label_of_the_namespace_needs_no_helm() -> None:
+    snapshot = dataclasses.replace(data.deployed(), namespace={"kind": "Namespace", "metadata": {"name": "orbit-rs"}})
+    live = {key: obj for key, obj in snapshot.objects.items() if not key.startswith("Namespace")}
+    plan = make_plan(data.wanted(), dataclasses.replace(snapshot, objects=live), ())
+    assert kinds(plan) == ["configure"]
+    assert actions(plan, data.wanted()) == ((data.NAMESPACE,), False)
+
+
+STORAGE: Object = {
+    "kind": "StorageClass", "metadata": {"name": "fast"}, "provisioner": "x", "allowVolumeExpansion": True
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("live", "steps", "refusals"),
+    [
+        ({"metadata": {"name": "fast"}, "provisioner": "x", "allowVolumeExpansion": True}, [], []),
+        ({"metadata": {"name": "fast"}, "provisioner": "x"}, ["configure"], []),
+        ({"metadata": {"name": "fast"}, "provisioner": "y", "allowVolumeExpansion": True}, [], ["immutable field"]),
+        ({"metadata": {"name": "other"}, "provisioner": "x"}, ["configure"], []),
+    ],
+)
+def test_storage_class(live: Object, steps: list[str], refusals: list[str]) -> None:
+    snapshot = dataclasses.replace(data.deployed(), storage_classes=(live,))
+    plan = make_plan(data.wanted(platform=(STORAGE,)), snapshot, ())
+    assert kinds(plan) == steps
+    assert [item.check for item in plan.refusals] == refusals
+
+
+def test_what_may_not_be_read_is_left_alone() -> None:
+    snapshot = dataclasses.replace(
+        data.deployed(), storage_classes=None, denied=("storage classes", "StorageClass/fast", CONFIG)
+    )
+    live = {key: obj for key, obj in snapshot.objects.items() if key != CONFIG}
+    plan = make_plan(data.wanted(platform=(STORAGE,)), dataclasses.replace(snapshot, objects=live), ())
+    assert plan.steps == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "deployed", "words"),
+    [
+        ("pending-install", 0, "helm uninstall orbit-rs -n orbit-rs"),
+        ("pending-upgrade", 4, "helm rollback orbit-rs 4 -n orbit-rs"),
+        ("pending-rollback", 0, "helm history orbit-rs -n orbit-rs"),
+        ("uninstalling", 0, "helm uninstall orbit-rs -n orbit-rs"),
+    ],
+)
+def test_an_unfinished_release_is_refused(status: str, deployed: int, words: str) -> None:
+    release = data.stored(data.rendered(), status, 5, deployed)
+    plan = make_plan(data.wanted(), dataclasses.replace(data.deployed(), release=release), ())
+    assert (plan.steps, plan.refused) == ((), True)
+    assert words in plan.refusals[0].remedy
+    again = make_plan(data.wanted(), dataclasses.replace(data.deployed(), release=release), plan.refusals)
+    assert (again.refusals, again.refused) == ((), True)  # said once
+
+
+def test_after_a_failed_first_install_it_is_installed_again() -> None:
+    snapshot = dataclasses.replace(data.EMPTY, release=data.stored(data.rendered(), "failed"))
+    assert kinds(make_plan(data.wanted(), snapshot, ())) == ["configure", "install"]
+
+
+def test_after_a_failed_upgrade_what_is_missing_is_applied_again() -> None:
+    objs = changed(CONFIG, "data|orbit-server.toml", "new")
+    plan = make_plan(data.wanted(objs), data.deployed(objs, live=data.rendered(), status="failed"), ())
+    assert kinds(plan) == ["configure"]
+    assert plan.steps[0].differences[0].origin == "inventory"
+    plan = make_plan(data.wanted(), data.deployed(status="failed"), ())
+    assert kinds(plan) == ["configure"]  # a revision that is good, for the record
+    assert actions(plan, data.wanted()) == ((), True)
+
+
+def test_a_kept_history_of_an_uninstalled_release_is_no_release() -> None:
+    snapshot = dataclasses.replace(data.EMPTY, release=data.stored(data.rendered(), "uninstalled"))
+    assert kinds(make_plan(data.wanted(), snapshot, ())) == ["configure", "install"]
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_another_version_repairs_a_rollout_that_never_came_up(ready: bool) -> None:
+    pods = tuple(data.pod(ordinal, ready=ready and ordinal == 0) for ordinal in range(3))
+    snapshot = dataclasses.replace(data.deployed(), pods=pods)
+    plan = make_plan(data.wanted(changed(data.STATEFULSET, IMAGE, NEW)), snapshot, ())
+    assert plan.refused is ready
+    assert kinds(plan) == ["roll"]
+    assert ("repairs" in plan.steps[0].summary) is not ready
+    assert ready or "repairs" in plan.steps[0].summary
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({}, "kubectl annotate configmap orbit-server-config -n orbit-rs"),
+        (
+            {
+                "labels": {"app.kubernetes.io/managed-by": "Helm"},
+                "annotations": {"meta.helm.sh/release-name": "other", "meta.helm.sh/release-namespace": "orbit-rs"},
+            },
+            "orbit_rs_namespace",
+        ),
+    ],
+)
+def test_objects_of_somebody_else_are_refused(metadata: Object, words: str) -> None:
+    live = {"kind": "ConfigMap", "metadata": {"name": "orbit-server-config", "namespace": "orbit-rs", **metadata}}
+    plan = make_plan(data.wanted(), dataclasses.replace(data.EMPTY, objects={CONFIG: live}), ())
+    assert data.checks(plan.refusals) == [("error", "owner")]
+    assert words in plan.refusals[0].remedy
+
+
+def test_an_error_among_the_findings_refuses_the_plan() -> None:
+    assert make_plan(data.wanted(), data.deployed(), [Finding("error", "x", "y")]).refused
+    assert not make_plan(data.wanted(), data.deployed(), [Finding("warning", "x", "y")]).refused
+
+
+def test_the_hash_pins_the_plan() -> None:
+    def hashed(snapshot: Snapshot, desired: Desired) -> str:
+        return make_plan(desired, snapshot, ()).hash
+
+    base = hashed(data.deployed(), data.wanted())
+    assert base == hashed(data.deployed(), data.wanted(tuple(reversed(data.rendered()))))
+    other = changed(CONFIG, "data|orbit-server.toml", "x")
+    later = dataclasses.replace(data.deployed(), release=data.stored(data.rendered(), revision=2))
+    hashes = {
+        base,
+        hashed(data.deployed(), data.wanted(other)),
+        hashed(later, data.wanted()),
+        hashed(data.deployed(live=other), data.wanted()),
+    }
+    assert len(hashes) == 4
+
+
+def test_the_hash_pins_what_is_hidden() -> None:
+    def hashed(secret: str) -> str:
+        objs = objects.parse(f"kind: Secret\nmetadata: {{name: a}}\nstringData: {{key: {secret}}}", "orbit-rs")
+        return make_plan(data.wanted((*data.rendered(), *objs)), data.deployed(), ()).hash
+
+    assert hashed("one") != hashed("two")
+
+
+# Random histories: fields of several objects, each with some other value wanted, stored and live.
+FIELDS: list[tuple[str, str, list[Any]]] = [
+    (CONFIG, "data|orbit-server.toml", ["a", "b"]),
+    (CONFIG, "metadata|labels|team", ["x", "y", None]),
+    (BUDGET, "spec|maxUnavailable", [1, 2]),
+    (SERVICE, "spec|publishNotReadyAddresses", [True, False]),
+    (data.STATEFULSET, f"{TEMPLATE}|resources|limits|memory", ["1Gi", "1024Mi", "2Gi", None]),
+    (data.STATEFULSET, f"{TEMPLATE}|env", [[{"name": "A", "value": "1"}], [{"name": "B", "value": "1"}], [], None]),
+    (data.STATEFULSET, "spec|template|spec|priorityClassName", ["high", None]),
+    (data.STATEFULSET, "spec|replicas", [2, 3]),
+    (data.STATEFULSET, IMAGE, ["orbit-rs/orbit-server:v0.1.0", NEW, "mirror/orbit-server:v0.1.0"]),
+]
+Edits = list[tuple[int, int]]
+edits = st.lists(st.tuples(st.integers(0, len(FIELDS) - 1), st.integers(0, 3)), max_size=4)
+missing = st.sets(st.sampled_from([CONFIG, SERVICE, BUDGET, data.STATEFULSET]), max_size=1)
+
+
+def edited(choice: Edits) -> tuple[Object, ...]:
+    objs = data.rendered()
+    for field, number in choice:
+        name, path, values = FIELDS[field]
+        value = values[number % len(values)]
+        try:
+            objs = data.change(objs, name, path, copy.deepcopy(value))
+        except KeyError:  # removed already
+            continue
+    return objs
+
+
+def history(wanted: Edits, stored: Edits, live: Edits, absent: set[str]) -> tuple[Desired, Snapshot]:
+    snapshot = data.deployed(edited(stored), edited(live))
+    kept = {key: obj for key, obj in snapshot.objects.items() if key not in absent}
+    return data.wanted(edited(wanted)), dataclasses.replace(snapshot, objects=kept)
+
+
+def applied(desired: Desired, snapshot: Snapshot) -> Snapshot:
+    """The cluster after Helm's merge: what is wanted is there, and the release has stored it."""
+    after = data.deployed(desired.objects)
+    release = data.stored(desired.objects, revision=(snapshot.release.revision if snapshot.release else 0) + 1)
+    return dataclasses.replace(after, release=release, pods=snapshot.pods)
+
+
+def touched(desired: Desired, snapshot: Snapshot) -> set[tuple[str, str]]:
+    """Object and field of everything that Helm's merge changes in the cluster."""
+    assert snapshot.release is not None
+    was = {objects.key(obj): obj for obj in snapshot.release.objects}
+    result = set()
+    for obj in desired.objects:
+        name = objects.key(obj)
+        live = snapshot.objects.get(name)
+        found = [""] if live is None else [item.path for item in objects.differences(obj, live, was[name])]
+        result.update((name, path) for path in found)
+    return result
+
+
+@given(edits, edits, edits, missing)
+def test_every_plan_is_complete_stable_and_converges(
+    wanted: Edits, stored: Edits, live: Edits, absent: set[str]
+) -> None:
+    desired, snapshot = history(wanted, stored, live, absent)
+    plan = make_plan(desired, snapshot, ())
+    assert plan == make_plan(copy.deepcopy(desired), copy.deepcopy(snapshot), ())
+
+    named = {(item.object, item.path) for step in plan.steps for item in step.differences}
+    will = touched(desired, snapshot)
+    if plan.refused:
+        will = {(name, path) for name, path in will if name != data.STATEFULSET}  # what is refused is all about it
+    assert will <= named
+    if not plan.refused:
+        pods = any(name == data.STATEFULSET and path.startswith("spec.template") for name, path in will)
+        assert ("roll" in kinds(plan)) is (pods or data.STATEFULSET in absent)
+
+    if not plan.refused:
+        assert make_plan(desired, applied(desired, snapshot), ()).steps == ()
+
+
+@given(edits)
+def test_nothing_differs_right_after_it_was_applied(choice: Edits) -> None:
+    objs = edited(choice)
+    plan = make_plan(data.wanted(objs), data.deployed(objs), ())
+    assert (plan.steps, plan.refusals) == ((), ())
+
+
+@given(edits, edits)
+def test_what_only_the_cluster_changed_is_never_ours(wanted: Edits, live: Edits) -> None:
+    desired, snapshot = history(wanted, wanted, live, set())
+    origins = {item.origin for step in make_plan(desired, snapshot, ()).steps for item in step.differences}
+    assert origins <= {"cluster"}
