@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 import yaml
-from ansible_collections.orbit.rs.plugins.module_utils.model import Difference, Object, OrbitError
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Difference, Object, OrbitError
 
 # Set on the headless Service from the value planDigest. It says which plan was applied, not what is wanted.
 PLAN_DIGEST = "orbit.rs/plan-digest"
@@ -373,7 +373,7 @@ def _manager(managed: Iterable[Mapping[str, Any]], path: _Path) -> str:
 
 def _names(field: str, part: str | _Identity) -> bool:
     """True when a fieldsV1 key (f:name or k:{...}) means this step of a path."""
-    kind, _, content = field.partition(":")
+    kind, dummy, content = field.partition(":")
     if isinstance(part, str):
         return kind == "f" and content == part
     return kind == "k" and dict(part).items() >= json.loads(content).items()

@@ -15,8 +15,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from ansible_collections.orbit.rs.plugins.module_utils import objects, preflight
-from ansible_collections.orbit.rs.plugins.module_utils.model import (
+from ansible_collections.orbit.rs.plugins.plugin_utils import objects, preflight
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Desired,
     Difference,
     Finding,
@@ -322,7 +322,7 @@ def _version(image: Difference, snapshot: Snapshot) -> list[Finding]:
     if snapshot.pods and not any(_is_ready(pod) for pod in snapshot.pods):
         return []
     who = f", set in the cluster by {image.by or 'somebody'}" if image.origin == "cluster" else ""
-    _, tag, digest = preflight.image(str(image.found))
+    dummy, tag, digest = preflight.image(str(image.found))
     keep = f"orbitServer.image.tag: {tag}" + (f" and orbitServer.image.digest: {digest}" if digest else "")
     return [
         Finding(
@@ -345,8 +345,8 @@ def _image_change(desired: Desired, changes: Iterable[Difference]) -> Difference
 
 def _other_version(one: str, other: str) -> bool:
     """Another registry or a digest added to the same tag is the same version."""
-    _, tag, digest = preflight.image(one)
-    _, other_tag, other_digest = preflight.image(other)
+    dummy, tag, digest = preflight.image(one)
+    dummy, other_tag, other_digest = preflight.image(other)
     return tag != other_tag or bool(digest and other_digest and digest != other_digest)
 
 
@@ -402,7 +402,7 @@ def _summary(changes: Sequence[Difference]) -> str:
         verb = "change"
         if not change.path:
             verb = "remove" if change.wanted is None else "create" if change.found is None else "take over"
-        kind, *_, name = change.object.split("/")
+        kind, *dummy, name = change.object.split("/")
         known = [item for items in verbs.values() for item in items]
         if f"{kind} {name}" not in known:
             verbs[verb].append(f"{kind} {name}")

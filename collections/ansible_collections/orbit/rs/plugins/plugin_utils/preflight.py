@@ -15,8 +15,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.module_utils import objects
-from ansible_collections.orbit.rs.plugins.module_utils.model import (
+from ansible_collections.orbit.rs.plugins.plugin_utils import objects
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Desired,
     Finding,
     HelmRelease,
@@ -24,7 +24,7 @@ from ansible_collections.orbit.rs.plugins.module_utils.model import (
     Severity,
     Snapshot,
 )
-from ansible_collections.orbit.rs.plugins.module_utils.storage import DEFAULT_CLASS
+from ansible_collections.orbit.rs.plugins.plugin_utils.storage import DEFAULT_CLASS
 
 ZONE = "topology.kubernetes.io/zone"
 HOSTNAME = "kubernetes.io/hostname"
@@ -453,7 +453,7 @@ def _independence(look: _Look) -> Iterator[Finding]:
 
 def _image(look: _Look) -> Iterator[Finding]:
     for container in (look.pod.get("containers") or ())[:1]:
-        _, tag, digest = image(str(container.get("image", "")))
+        dummy, tag, digest = image(str(container.get("image", "")))
         if digest:
             continue
         what = f"is the moving tag {tag or 'latest'}" if tag in ("", "latest") else "has no digest, and a tag can move"
@@ -545,7 +545,7 @@ CHECKS: tuple[Callable[[_Look], Iterator[Finding]], ...] = (
 
 def image(reference: str) -> tuple[str, str, str]:
     """Take an image reference apart: repository, tag, digest; what is not there is empty."""
-    name, _, digest = reference.partition("@")
+    name, dummy, digest = reference.partition("@")
     repository, colon, tag = name.rpartition(":")
     if not colon or "/" in tag:  # the colon belongs to the registry's port
         repository, tag = name, ""

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
-from ansible_collections.orbit.rs.plugins.module_utils import objects, preflight
-from ansible_collections.orbit.rs.plugins.module_utils.model import (
+from ansible_collections.orbit.rs.plugins.plugin_utils import objects, preflight
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Check,
     Diagnosis,
     Difference,
@@ -266,7 +266,7 @@ def _volume(snapshot: Snapshot, pod: str) -> str:
 
 
 def _commands(*commands: tuple[str, str]) -> str:
-    size = max(len(what) for what, _ in commands)
+    size = max(len(what) for what, dummy in commands)
     return "\n".join(["Next:", *(f"  {what:<{size}}  {command}" for what, command in commands)])
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from ansible_collections.orbit.rs.plugins.module_utils.model import Object, OrbitError
-from ansible_collections.orbit.rs.plugins.module_utils.values import nearest
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError
+from ansible_collections.orbit.rs.plugins.plugin_utils.values import nearest
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 

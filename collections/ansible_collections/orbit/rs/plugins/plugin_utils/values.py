@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.module_utils.model import Finding
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Finding
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,6 +40,7 @@ def helm(*args: str, values: Values | None = None) -> subprocess.CompletedProces
         env={**os.environ, "KUBECONFIG": os.devnull},
         capture_output=True,
         text=True,
+        check=False,
         timeout=60,
     )
 

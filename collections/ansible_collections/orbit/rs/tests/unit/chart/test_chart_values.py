@@ -108,7 +108,7 @@ def comments() -> dict[h.Path, str]:
 
 
 def test_every_key_is_documented() -> None:
-    assert set(comments()) == {path for path, _ in h.leaves(h.DEFAULTS)}
+    assert set(comments()) == {path for path, dummy in h.leaves(h.DEFAULTS)}
 
 
 def test_values_and_schema_agree() -> None:

@@ -8,8 +8,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.module_utils import objects
-from ansible_collections.orbit.rs.plugins.module_utils.model import (
+from ansible_collections.orbit.rs.plugins.plugin_utils import objects
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Desired,
     Finding,
     HelmRelease,

@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from ansible_collections.orbit.rs.plugins.module_utils import objects
-from ansible_collections.orbit.rs.plugins.module_utils.model import Object, OrbitError
-from ansible_collections.orbit.rs.tests.unit.plugins.module_utils import data
+from ansible_collections.orbit.rs.plugins.plugin_utils import objects
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError
+from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils import data
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any
 
 import pytest
-from ansible_collections.orbit.rs.plugins.module_utils import objects
-from ansible_collections.orbit.rs.plugins.module_utils.model import Desired, Finding, Object, Plan, Snapshot
-from ansible_collections.orbit.rs.plugins.module_utils.plan import actions, make_plan
-from ansible_collections.orbit.rs.tests.unit.plugins.module_utils import data
+from ansible_collections.orbit.rs.plugins.plugin_utils import objects
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Plan, Snapshot
+from ansible_collections.orbit.rs.plugins.plugin_utils.plan import actions, make_plan
+from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils import data
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,9 +6,9 @@ import datetime
 from typing import Any
 
 import pytest
-from ansible_collections.orbit.rs.plugins.module_utils import preflight
-from ansible_collections.orbit.rs.plugins.module_utils.model import Desired, Finding, Object, Release, Snapshot
-from ansible_collections.orbit.rs.tests.unit.plugins.module_utils import data
+from ansible_collections.orbit.rs.plugins.plugin_utils import preflight
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Release, Snapshot
+from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils import data
 
 TODAY = datetime.date(2026, 11, 24)
 POD = "spec|template|spec"

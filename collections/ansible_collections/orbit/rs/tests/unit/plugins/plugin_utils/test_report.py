@@ -4,10 +4,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from ansible_collections.orbit.rs.plugins.module_utils import report
-from ansible_collections.orbit.rs.plugins.module_utils.model import Check, Diagnosis, Finding, OrdinalState, Plan
-from ansible_collections.orbit.rs.plugins.module_utils.plan import make_plan
-from ansible_collections.orbit.rs.tests.unit.plugins.module_utils import data
+from ansible_collections.orbit.rs.plugins.plugin_utils import report
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, Diagnosis, Finding, OrdinalState, Plan
+from ansible_collections.orbit.rs.plugins.plugin_utils.plan import make_plan
+from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils import data
 
 CONFIG = "ConfigMap/orbit-rs/orbit-server-config"
 TOML = '[logging]\nlevel = "debug"\n'

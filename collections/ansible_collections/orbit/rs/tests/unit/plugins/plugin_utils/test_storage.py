@@ -4,8 +4,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.orbit.rs.plugins.module_utils import storage
-from ansible_collections.orbit.rs.plugins.module_utils.model import OrbitError
+from ansible_collections.orbit.rs.plugins.plugin_utils import storage
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError
 
 KIND = {
     "apiVersion": "storage.k8s.io/v1",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orbit.rs.plugins.module_utils import values
+from ansible_collections.orbit.rs.plugins.plugin_utils import values
 
 CHART = Path(__file__).parents[4] / "charts" / "orbit-rs"
 

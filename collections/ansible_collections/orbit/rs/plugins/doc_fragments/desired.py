@@ -1,0 +1,51 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that say what a release should be."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Shared by the actions that compare what is wanted with what is there."""
+
+    DOCUMENTATION = r"""
+options:
+  chart:
+    description: Chart, a folder, an archive or an OCI reference.
+    type: str
+    required: true
+  chart_version:
+    description: Version of the chart, for an OCI reference.
+    type: str
+    default: ""
+  values:
+    description: Values of the chart. They win over O(values_files).
+    type: dict
+    default: {}
+  values_files:
+    description: Values files on the control host. A later file wins over an earlier one.
+    type: list
+    elements: path
+    default: []
+  storage_provider:
+    description: What provisions the volumes. It decides the default parameters of the storage class.
+    type: str
+    default: generic
+  storage_class:
+    description: Storage class to create and use. Empty means the default class of the cluster.
+    type: str
+    default: ""
+  storage_parameters:
+    description: Parameters of the storage class. They win over those of the provider.
+    type: dict
+    default: {}
+  storage_default:
+    description: Whether the storage class becomes the default class of the cluster.
+    type: bool
+    default: false
+  namespace_labels:
+    description: Labels of the namespace.
+    type: dict
+    default: {}
+"""

@@ -1,0 +1,101 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find command line tools, or download pinned versions. The action plugin of this name does the work."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tools
+short_description: Find command line tools, or download pinned versions
+version_added: 0.1.0
+description:
+  - A tool that is new enough is kept, whether it is in O(bin_dir) or on the PATH of the control host.
+  - Any other is downloaded into O(bin_dir), and kept only when its SHA-256 checksum is right. No root is needed.
+author:
+  - the orbit.rs authors (@orbit-rs)
+options:
+  tools:
+    description:
+      - The tools.
+      - In C(url), C(checksum) and C(member), C({version}), C({os}) and C({arch}) are filled in.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the command.
+        type: str
+        required: true
+      version:
+        description: Version to download.
+        type: str
+        required: true
+      minimum:
+        description: Oldest version that is kept when it is there already. Empty means the version to download.
+        type: str
+        default: ""
+      url:
+        description: Where the command, or the archive that holds it, is downloaded from.
+        type: str
+        default: ""
+      checksum:
+        description: SHA-256 checksum, or the URL of a file that begins with it.
+        type: str
+        default: ""
+      member:
+        description: Path of the command in the archive. Empty when the download is the command.
+        type: str
+        default: ""
+  bin_dir:
+    description: Folder that downloads go to.
+    type: path
+    required: true
+  mirror:
+    description: Base URL that stands in for scheme and host of every download.
+    type: str
+    default: ""
+attributes:
+  check_mode:
+    description: Whether it predicts changes without making any.
+    support: full
+    details: Says what it would download.
+  diff_mode:
+    description: Whether it shows what changes.
+    support: full
+    details: Shows which file would come or came.
+notes:
+  - Runs on the control host, whatever the connection of the inventory host is.
+"""
+
+EXAMPLES = r"""
+- name: Find helm, or fetch it
+  orbit.rs.tools:
+    bin_dir: ~/.local/bin
+    tools:
+      - name: helm
+        version: v4.3.1
+        minimum: v3.14.0
+        url: https://mirror.example.com/helm-{version}-{os}-{arch}.tar.gz
+        checksum: https://mirror.example.com/helm-{version}-{os}-{arch}.tar.gz.sha256sum
+        member: "{os}-{arch}/helm"
+  register: tools
+
+- name: Show where it is
+  ansible.builtin.debug:
+    msg: "{{ tools.paths.helm }}"
+"""
+
+RETURN = r"""
+paths:
+  description: Path of each tool by name.
+  returned: success
+  type: dict
+  sample: {helm: /usr/local/bin/helm}
+versions:
+  description: Version of each tool by name.
+  returned: success
+  type: dict
+  sample: {helm: v4.3.1}
+"""

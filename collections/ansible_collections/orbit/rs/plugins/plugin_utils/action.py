@@ -1,0 +1,87 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the actions of the collection have in common: options, progress, errors."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError, Release
+
+_PLUGINS = "ansible_collections.orbit.rs.plugins"
+_SPEC_KEYS = ("type", "elements", "required", "default", "choices")
+
+Options = Mapping[str, Any]
+
+
+class OrbitAction(ActionBase):  # type: ignore[misc]
+    """An action that runs on the control host. Its options are those that the module of the same name documents."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Check the options, act, and turn an error into a sentence."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        dummy, options = self.validate_argument_spec(argument_spec(type(self).__module__.rpartition(".")[2]))
+        self.host = (task_vars or {}).get("inventory_hostname", "localhost")
+        result["changed"] = False
+        try:
+            # Plain data: Ansible's own strings and maps carry tags that YAML writers do not know.
+            result |= self.act(json.loads(json.dumps(options)))
+        except OrbitError as error:
+            result |= {"failed": True, "msg": str(error)}
+        return result
+
+    def act(self, options: Options) -> dict[str, Any]:
+        """Do the work and return the result. Raises OrbitError."""
+        raise NotImplementedError
+
+    @property
+    def check(self) -> bool:
+        """Whether nothing may be touched."""
+        return bool(self._task.check_mode)
+
+    def say(self, text: str) -> None:
+        """Show something at once. A line carries the host, a block of lines has it above."""
+        block = "\n" in text
+        Display().display(f"{self.host}:\n{textwrap.indent(text, '  ')}" if block else f"{self.host}: {text}")
+
+
+def connect(options: Options) -> tuple[Cluster, Helm, Release]:
+    """Cluster, Helm and release of the options of the fragment `connection`."""
+    where = {"kubeconfig": options["kubeconfig"], "context": options["context"]}
+    release = Release(options["release"], options["namespace"])
+    return Cluster(options["kubectl"], **where), Helm(options["helm"], **where), release
+
+
+def argument_spec(name: str) -> dict[str, Any]:
+    """Argument spec of a module, out of its documentation."""
+    documentation = yaml.safe_load(importlib.import_module(f"{_PLUGINS}.modules.{name}").DOCUMENTATION)
+    options = dict(documentation.get("options") or {})
+    for fragment in documentation.get("extends_documentation_fragment") or ():
+        if fragment.startswith("orbit.rs."):
+            module = importlib.import_module(f"{_PLUGINS}.doc_fragments.{fragment.rpartition('.')[2]}")
+            options |= yaml.safe_load(module.ModuleDocFragment.DOCUMENTATION)["options"]
+    return _spec(options)
+
+
+def _spec(options: Mapping[str, Any]) -> dict[str, Any]:
+    result = {}
+    for name, option in options.items():
+        result[name] = {key: option[key] for key in _SPEC_KEYS if key in option}
+        if "suboptions" in option:
+            result[name]["options"] = _spec(option["suboptions"])
+    return result

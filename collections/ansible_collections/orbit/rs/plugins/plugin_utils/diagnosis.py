@@ -1,0 +1,572 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why a rollout cannot succeed: one table of signatures, and what they are matched against.
+
+Objects, conditions, container states and events are first reduced to sightings: where something was said, with which
+reason and message, and for how long. A signature is a row of data: to know one more failure, add a row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Diagnosis, Object
+
+Where = Literal[
+    "waiting",  # a container that waits: reason and message of the kubelet
+    "exit",  # a container that has ended since the rollout began: reason and exit code
+    "loop",  # the same, and the kubelet holds its next start back
+    "scheduling",  # a pod without a node: the scheduler's message
+    "create",  # an event of the StatefulSet: a pod or claim that could not be created
+    "claim",  # an event of a claim that is not bound
+    "event",  # a warning about a pod that is not ready
+    "log",  # the last lines of a container that has ended
+]
+
+NEVER = math.inf  # patience: the state can heal, so it is only named when the time is up
+EVIDENCE_CHARACTERS = 600
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """One known failure. The first that matches, in the order of the table, is the diagnosis."""
+
+    name: str
+    where: Where
+    reason: str  # pattern of the whole reason
+    message: str  # pattern in the message; {what} in cause and remedy is its first group
+    cause: str
+    remedy: str  # {pod}, {namespace} and {container} are filled in
+    patience: float = 0  # seconds for which it may hold before it ends the rollout
+
+
+@dataclasses.dataclass(frozen=True)
+class Sighting:
+    """One thing that the cluster says about an ordinal (None: about the StatefulSet)."""
+
+    where: Where
+    reason: str
+    message: str
+    ordinal: int | None
+    namespace: str
+    pod: str = ""
+    container: str = ""
+    seconds: float = 0  # for how long
+
+
+SIGNATURES: tuple[Signature, ...] = (
+    Signature(
+        "image name",
+        "waiting",
+        "InvalidImageName",
+        r"\"([^\"]+)\"",
+        "The image name {what} is not valid.",
+        "Correct orbitServer.image.repository, .tag or .digest in orbit_rs_values.",
+    ),
+    Signature(
+        "image access",
+        "waiting",
+        "ErrImagePull|ImagePullBackOff",
+        r"unauthorized|authentication required|no basic auth|access (?:is )?denied|403 Forbidden",
+        "The registry does not let the cluster pull the image.",
+        "Name a Secret with the registry's credentials in imagePullSecrets:"
+        " `kubectl -n {namespace} create secret docker-registry`.",
+    ),
+    Signature(
+        "image not found",
+        "waiting",
+        "ErrImagePull|ImagePullBackOff",
+        r"(?:not found|manifest unknown|does not exist)",
+        "The registry has no such image.",
+        "Correct orbitServer.image.repository or .tag in orbit_rs_values, or push the image.",
+    ),
+    Signature(
+        "image never pulled",
+        "waiting",
+        "ErrImageNeverPull",
+        "",
+        "The image is not on the node, and the pull policy is Never.",
+        "Load the image on every node, or set orbitServer.image.pullPolicy to IfNotPresent.",
+    ),
+    Signature(
+        "image not pulled",
+        "waiting",
+        "ErrImagePull|ImagePullBackOff|RegistryUnavailable|SignatureValidationFailed|ImageInspectError",
+        "",
+        "The image cannot be pulled.",
+        "Check image name and registry. On a cluster without a registry, load the image on the nodes.",
+    ),
+    Signature(
+        "missing config",
+        "waiting",
+        "CreateContainerConfigError",
+        r"(?:secret|configmap) \"([^\"]+)\" not found|couldn't find key (\S+)",
+        "A Secret or ConfigMap that the pod refers to is missing: {what}.",
+        "Create it in namespace {namespace}, or correct the reference in orbit_rs_values.",
+    ),
+    Signature(
+        "config error",
+        "waiting",
+        "CreateContainerConfigError|CreateContainerError|RunContainerError|PostStartHookError",
+        "",
+        "The kubelet cannot create the container.",
+        "Correct what the evidence names, and see `kubectl -n {namespace} describe pod {pod}`.",
+    ),
+    Signature(
+        "out of memory",
+        "exit",
+        "OOMKilled",
+        "",
+        "The server was killed because it reached its memory limit.",
+        "Raise resources.limits.memory in orbit_rs_values.",
+    ),
+    Signature(
+        "command missing",
+        "loop",
+        "StartError|ContainerCannotRun",
+        "",
+        "The container's command cannot be started.",
+        "The image is not an orbit-server of this chart, or is for another processor: correct orbitServer.image.",
+    ),
+    Signature(
+        "command missing",
+        "loop",
+        ".*",
+        r"exit code 127\b",
+        "The command, or one that it calls, is not in the image (exit code 127).",
+        "The image is not an orbit-server of this chart: correct orbitServer.image.",
+    ),
+    Signature(
+        "wrong arguments",
+        "loop",
+        ".*",
+        r"exit code 2\b",
+        "The server does not know its command line (exit code 2).",
+        "Set orbitServer.compatibility to what the image is.",
+    ),
+    Signature(
+        "exit 0",
+        "loop",
+        ".*",
+        r"exit code 0\b",
+        "The server ends by itself, with exit code 0, again and again.",
+        "See `kubectl -n {namespace} logs {pod} --previous` for its last words.",
+    ),
+    Signature(
+        "killed by probe",
+        "loop",
+        ".*",
+        r"exit code (?:137|143)\b",
+        "The server is killed again and again: its startup or liveness probe fails.",
+        "See `kubectl -n {namespace} describe pod {pod}`; give startupProbe.failureThreshold more for a slow start.",
+    ),
+    Signature(
+        "crash loop",
+        "loop",
+        ".*",
+        "",
+        "The server ends with an error soon after its start, again and again.",
+        "See `kubectl -n {namespace} logs {pod} --previous`.",
+    ),
+    Signature(
+        "pod security",
+        "create",
+        "FailedCreate",
+        r"violates PodSecurity \"([^\"]+)\"",
+        "The namespace's pod security standard {what} refuses the pod.",
+        "Change what the evidence names in orbit_rs_values, or the standard in orbit_rs_namespace_labels.",
+    ),
+    Signature(
+        "quota",
+        "create",
+        "FailedCreate",
+        r"exceeded quota: ([^\s,]+)|must specify \S+ for|failed quota: ([^\s:,]+)",
+        "The quota {what} of the namespace does not allow another pod or claim.",
+        "Raise it, or lower resources or orbitServer.replicaCount: `kubectl -n {namespace} describe quota`.",
+    ),
+    Signature(
+        "admission webhook",
+        "create",
+        "FailedCreate",
+        r"admission webhook \"([^\"]+)\" denied",
+        "The admission webhook {what} refuses the pod.",
+        "Satisfy its rule, which the evidence quotes, in orbit_rs_values.",
+    ),
+    Signature(
+        "admission webhook",
+        "create",
+        "FailedCreate",
+        r"failed calling webhook \"([^\"]+)\"",
+        "The admission webhook {what} does not answer, so no pod can be created.",
+        "Repair or remove it: `kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations`.",
+        patience=10,
+    ),
+    Signature(
+        "not created",
+        "create",
+        "FailedCreate",
+        "",
+        "The API server refuses the pod or its claim.",
+        "Correct what the evidence names in orbit_rs_values.",
+        patience=5,
+    ),
+    Signature(
+        "storage class",
+        "claim",
+        "ProvisioningFailed",
+        r"storageclass\S* \"([^\"]+)\" not found",
+        "There is no StorageClass {what}.",
+        "Create it (orbit_rs_storage_class), or remove the claim and correct persistence.storageClass:"
+        " `kubectl get storageclass`.",
+    ),
+    Signature(
+        "no default class",
+        "claim",
+        "FailedBinding",
+        r"no storage class is set",
+        "The claim names no StorageClass, and the cluster has no default one.",
+        "Set orbit_rs_storage_class, or make a class the default: `kubectl get storageclass`.",
+    ),
+    Signature(
+        "not provisioned",
+        "claim",
+        "ProvisioningFailed|FailedBinding",
+        "",
+        "No volume can be provisioned for the claim.",
+        "See `kubectl -n {namespace} describe pvc`, and the log of the storage provisioner.",
+        patience=20,
+    ),
+    Signature(
+        "scheduling: resources",
+        "scheduling",
+        "Unschedulable",
+        r"Insufficient (cpu|memory|ephemeral-storage|\S+/\S+)",
+        "No node has room for the pod: not enough {what}.",
+        "Lower resources.requests in orbit_rs_values, or add nodes: `kubectl describe nodes`.",
+        patience=10,
+    ),
+    Signature(
+        "scheduling: too many pods",
+        "scheduling",
+        "Unschedulable",
+        r"Too many pods",
+        "No node has room for the pod: each runs its maximum of pods.",
+        "Add nodes: `kubectl describe nodes`.",
+        patience=10,
+    ),
+    Signature(
+        "scheduling: node not ready",
+        "scheduling",
+        "Unschedulable",
+        r"node\.kubernetes\.io/(?:not-ready|unreachable|disk-pressure|memory-pressure|network-unavailable)",
+        "Nodes that could run the pod are not ready.",
+        "See `kubectl get nodes` and `kubectl describe nodes`.",
+        patience=NEVER,
+    ),
+    Signature(
+        "scheduling: volume",
+        "scheduling",
+        "Unschedulable",
+        r"volume node affinity conflict|unbound immediate PersistentVolumeClaims"
+        r"|didn't find available persistent volumes|persistentvolumeclaim \"[^\"]+\" not found",
+        "The pod's volume is not there, or lies where the pod cannot run.",
+        "See `kubectl -n {namespace} describe pvc`; a volume stays in its zone, and a local one on its node.",
+        patience=20,
+    ),
+    Signature(
+        "scheduling: taints",
+        "scheduling",
+        "Unschedulable",
+        r"untolerated taint(?:\(s\)|s)? ?\{?([^},]*)",
+        "No node tolerates the pod: taints {what}.",
+        "Set orbitServer.tolerations in orbit_rs_values, or remove the taint: `kubectl describe nodes`.",
+        patience=10,
+    ),
+    Signature(
+        "scheduling: affinity",
+        "scheduling",
+        "Unschedulable",
+        r"affinity|selector|topology spread",
+        "No node satisfies the pod's nodeSelector, affinity or topology spread.",
+        "Relax orbitServer.nodeSelector, affinity or topologySpread: `kubectl get nodes --show-labels`.",
+        patience=10,
+    ),
+    Signature(
+        "scheduling",
+        "scheduling",
+        "Unschedulable",
+        "",
+        "No node can run the pod.",
+        "See `kubectl -n {namespace} describe pod {pod}`.",
+        patience=30,
+    ),
+    Signature(
+        "missing volume source",
+        "event",
+        "FailedMount",
+        r"(?:secret|configmap) \"([^\"]+)\" not found|references non-existent (?:secret|config) key: (\S+)",
+        "A Secret or ConfigMap that the pod mounts is missing: {what}.",
+        "Create it in namespace {namespace}, or correct extraVolumes in orbit_rs_values.",
+        patience=5,
+    ),
+    Signature(
+        "volume not attached",
+        "event",
+        "FailedMount|FailedAttachVolume|FailedMapVolume",
+        "",
+        "The volume cannot be attached or mounted.",
+        "See `kubectl -n {namespace} describe pod {pod}`; a volume of one node is free only after its old pod is gone.",
+        patience=NEVER,
+    ),
+    Signature(
+        "node not ready",
+        "event",
+        "NodeNotReady|TaintManagerEviction",
+        "",
+        "The pod's node is not ready.",
+        "See `kubectl get nodes` and `kubectl describe nodes`.",
+        patience=NEVER,
+    ),
+    Signature(
+        "sandbox",
+        "event",
+        "FailedCreatePodSandBox|NetworkNotReady",
+        "",
+        "The node cannot set up the pod's network.",
+        "See the CNI pods in kube-system, and `kubectl -n {namespace} describe pod {pod}`.",
+        patience=NEVER,
+    ),
+    Signature(
+        "probe refused",
+        "event",
+        "Unhealthy",
+        r"connection refused",
+        "The server runs, and nothing listens on the port of its probe.",
+        "Set orbitServer.compatibility to what the image is, and see `kubectl -n {namespace} logs {pod}`.",
+        patience=NEVER,
+    ),
+    Signature(
+        "never ready",
+        "event",
+        "Unhealthy",
+        "",
+        "The server runs, and says that it is not ready.",
+        "See `kubectl -n {namespace} logs {pod}`.",
+        patience=NEVER,
+    ),
+    # What the server itself says, looked up in the log of one that has ended.
+    Signature(
+        "port taken",
+        "log",
+        ".*",
+        r"[Aa]ddress already in use",
+        "The server finds one of its ports taken, by itself: it opens some of them twice.",
+        "Set orbitServer.compatibility to snapshot-2025-11.",
+    ),
+    Signature(
+        "config refused",
+        "log",
+        ".*",
+        r"(?m)^(?:Error: Error \{.*|.*orbit-server\.toml.*)$",
+        "The server refuses its configuration file.",
+        "Correct config in orbit_rs_values; the evidence names line and key.",
+    ),
+    Signature(
+        "wrong arguments",
+        "log",
+        ".*",
+        r"unexpected argument '([^']+)'|unrecognized arguments: (\S+)",
+        "The server does not know the argument {what}.",
+        "Set orbitServer.compatibility to what the image is.",
+    ),
+    Signature(
+        "disk full",
+        "log",
+        ".*",
+        r"No space left on device|database or disk is full",
+        "The volume is full.",
+        "Grow persistence.size, or free space: `kubectl -n {namespace} exec {pod} -- df -h /app/data`.",
+    ),
+    Signature(
+        "volume not writable",
+        "log",
+        ".*",
+        r"(?:Permission denied|Read-only file system|unable to open database)",
+        "The server may not write where it has to.",
+        "The volume must be writable for user and group 1001; look at its owner and at fsGroup.",
+    ),
+)
+
+
+def sightings(
+    statefulset: Object,
+    pods: Iterable[Object],
+    claims: Iterable[Object],
+    events: Iterable[Object],
+    *,
+    now: datetime,
+    since: datetime,
+) -> list[Sighting]:
+    """What the cluster says about ordinals that are not ready. Events from before `since` are of another life."""
+    namespace = statefulset["metadata"]["namespace"]
+    recent: dict[str, list[Object]] = {}
+    for event in events:
+        if event_time(event) >= since:
+            recent.setdefault(event["involvedObject"].get("uid", ""), []).append(event)
+    found: list[Sighting] = []
+    for pod in pods:
+        metadata = pod["metadata"]
+        about = Sighting("event", "", "", ordinal(metadata["name"]), namespace, metadata["name"])
+        said = recent.get(metadata["uid"], [])
+        found += _scheduling(pod, about, said, now)
+        found += _containers(pod, about, since)
+        found += _events("event", said, about, now)
+    for claim in claims:
+        if (claim.get("status") or {}).get("phase") != "Bound":
+            name = claim["metadata"]["name"]
+            about = Sighting("claim", "", "", ordinal(name), namespace, name)
+            found += _events("claim", recent.get(claim["metadata"]["uid"], []), about, now)
+    for event in recent.get(statefulset["metadata"]["uid"], []):
+        name = re.search(r"(?:Pod|Claim) (\S+-\d+)", event.get("message") or "")
+        pod_name = name[1] if name else ""
+        number = ordinal(pod_name) if name else None
+        found += _events("create", [event], Sighting("create", "", "", number, namespace, pod_name), now)
+    return found
+
+
+def match(found: Iterable[Sighting], *, final: bool = False) -> list[Diagnosis]:
+    """One diagnosis per ordinal, of the sightings whose signature is out of patience; `final`: the time is up.
+
+    They come in the order of the table, so the first says most.
+    """
+    ranked = []
+    for sighting in found:
+        for rank, signature in enumerate(SIGNATURES):
+            if diagnosis := _apply(signature, sighting):
+                if final or sighting.seconds >= signature.patience:
+                    ranked.append((rank, diagnosis))
+                break
+    result: dict[int | None, Diagnosis] = {}
+    for dummy, diagnosis in sorted(ranked, key=lambda item: item[0]):
+        result.setdefault(diagnosis.ordinal, diagnosis)
+    return list(result.values())
+
+
+def with_log(diagnosis: Diagnosis, log: str, namespace: str, pod: str) -> Diagnosis:
+    """The diagnosis with the last lines of the server's log as evidence, and with the cause that they give away."""
+    lines = [line for line in log.splitlines() if line.strip()][-10:]
+    if not lines:
+        return diagnosis
+    sighting = Sighting("log", "", "\n".join(lines), diagnosis.ordinal, namespace, pod)
+    better = match([sighting])
+    base = better[0] if better else diagnosis
+    quoted = "\n".join(f"  {line[:200]}" for line in lines)
+    return dataclasses.replace(base, evidence=f"{diagnosis.evidence}\nlast lines of its log:\n{quoted}")
+
+
+def _apply(signature: Signature, sighting: Sighting) -> Diagnosis | None:
+    if signature.where != sighting.where or not re.fullmatch(signature.reason, sighting.reason):
+        return None
+    found = re.search(signature.message, sighting.message)
+    if not found:
+        return None
+    words = {
+        "what": next((group for group in found.groups() if group), ""),
+        "pod": sighting.pod,
+        "namespace": sighting.namespace,
+        "container": sighting.container,
+    }
+    evidence = f"{sighting.pod}: {sighting.reason}: {sighting.message}".replace(": : ", ": ").strip(": ")
+    return Diagnosis(
+        signature=signature.name,
+        cause=" ".join(signature.cause.format(**words).split()).replace(" .", "."),
+        evidence=evidence[:EVIDENCE_CHARACTERS],
+        remedy=signature.remedy.format(**words),
+        ordinal=sighting.ordinal,
+    )
+
+
+def _scheduling(pod: Object, about: Sighting, said: Sequence[Object], now: datetime) -> Iterator[Sighting]:
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            # An autoscaler that brings a node for this pod says so in an event.
+            coming = any(event.get("reason") in ("TriggeredScaleUp", "Nominated") for event in said)
+            yield dataclasses.replace(
+                about,
+                where="scheduling",
+                reason="NodeIsComing" if coming else condition.get("reason") or "",
+                message=condition.get("message") or "",
+                seconds=(now - time(condition.get("lastTransitionTime"))).total_seconds(),
+            )
+
+
+def _containers(pod: Object, about: Sighting, since: datetime) -> Iterator[Sighting]:
+    status = pod.get("status") or {}
+    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        about = dataclasses.replace(about, container=container["name"])
+        state = container.get("state") or {}
+        waiting = state.get("waiting") or {}
+        if waiting:
+            yield dataclasses.replace(
+                about, where="waiting", reason=waiting.get("reason") or "", message=waiting.get("message") or ""
+            )
+        ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
+        loop = waiting.get("reason") == "CrashLoopBackOff"
+        if not ended or (container["name"] in _done(pod) and not ended["exitCode"]):
+            continue
+        said = ", ".join(
+            filter(None, (f"exit code {ended['exitCode']}", ended.get("message"), _restarts(container["restartCount"])))
+        )
+        sighting = dataclasses.replace(about, reason=ended.get("reason") or "", message=said)
+        if loop or time(ended.get("finishedAt")) >= since:
+            yield dataclasses.replace(sighting, where="exit")
+        if loop:
+            yield dataclasses.replace(sighting, where="loop")
+
+
+def _done(pod: Object) -> set[str]:
+    """Containers that are meant to end: the init containers that are no sidecars."""
+    containers = pod["spec"].get("initContainers") or ()
+    return {container["name"] for container in containers if container.get("restartPolicy") != "Always"}
+
+
+def _restarts(count: int) -> str:
+    return f"{count} restart{'s' if count > 1 else ''}" if count else ""
+
+
+def _events(where: Where, said: Iterable[Object], about: Sighting, now: datetime) -> Iterator[Sighting]:
+    for event in said:
+        if event.get("type") != "Normal" or where == "claim":
+            first = time(event.get("firstTimestamp") or event.get("eventTime"))
+            yield dataclasses.replace(
+                about,
+                where=where,
+                reason=event.get("reason") or "",
+                message=event.get("message") or "",
+                seconds=(now - first).total_seconds(),
+            )
+
+
+def ordinal(name: str) -> int | None:
+    """Ordinal at the end of the name of a pod or claim."""
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else None
+
+
+def time(text: str | None) -> datetime:
+    """A time as the API writes it; long ago when there is none."""
+    return datetime.fromisoformat(text) if text else datetime.min.replace(tzinfo=UTC)
+
+
+def event_time(event: Object) -> datetime:
+    """When an event was last seen."""
+    series = (event.get("series") or {}).get("lastObservedTime")
+    return time(
+        series or event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
+    )

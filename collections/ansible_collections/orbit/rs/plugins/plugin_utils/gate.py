@@ -1,0 +1,231 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate: one ordinal is good when it says so, measures itself, and keeps what is written to it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import PARALLEL, Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, OrbitError
+
+SECONDS = 5  # until an answer is missing
+PORTS = ("http", "grpc", "metrics", "redis")  # names of the container's ports that the checks use
+HEALTH = "/health/ready"
+METRICS = "/metrics"
+GRPC_HEALTH = "/grpc.health.v1.Health/Check"
+
+# grpc.health.v1.HealthCheckResponse is one field: 1, the status, as a varint.
+_GRPC_STATUS = {b"": "UNKNOWN", b"\x08\x01": "SERVING", b"\x08\x02": "NOT_SERVING", b"\x08\x03": "SERVICE_UNKNOWN"}
+
+
+CheckName = Literal["health", "grpc", "metrics", "data"]
+
+
+class _Failed(Exception):
+    """A check that did not pass; the message says what was seen."""
+
+
+def warm_up() -> None:
+    """Import what the checks need. Raises OrbitError when it is not installed."""
+    try:
+        import grpc
+        import prometheus_client.parser
+    except ImportError as error:
+        raise OrbitError(
+            f"The gate needs a Python package that is not there: {error.name}.",
+            f"Install it beside Ansible: {sys.executable} -m pip install grpcio prometheus-client",
+        ) from error
+    del grpc, prometheus_client
+
+
+def gate(
+    cluster: Cluster,
+    namespace: str,
+    pods: Mapping[int, str],
+    ports: Mapping[str, int],
+    *,
+    write: bool,
+    tls: bool = False,
+) -> list[Check]:
+    """Check the ordinals of `pods` once, side by side, each through a port-forward of its own.
+
+    `ports` has the container's ports by name. Raises OrbitError when a package is missing.
+    """
+    needed = {name: number for name, number in ports.items() if name in PORTS}
+
+    def through(ordinal: int) -> list[Check]:
+        try:
+            with cluster.forward(namespace, pods[ordinal], sorted(set(needed.values()))) as local:
+                return check_ordinal(ordinal, {name: local[port] for name, port in needed.items()}, write, tls)
+        except OrbitError as error:
+            return [Check(ordinal, "health", False, f"no way to the pod: {error.seen}")]
+
+    with ThreadPoolExecutor(min(len(pods), PARALLEL) or 1) as pool:
+        results = pool.map(through, pods)
+        warm_up()  # while kubectl starts
+        return [check for checks in results for check in checks]
+
+
+def check_ordinal(ordinal: int, ports: Mapping[str, int], write: bool, tls: bool = False) -> list[Check]:
+    """Run the checks of one ordinal on 127.0.0.1; `ports` has the local port by the name of the container's port.
+
+    A port that is not there is off, and its check left out. With `write`, a canary key is written, read back and
+    deleted on the data protocol; else it is only looked up. With `tls`, gRPC and the data protocol use it; whether the
+    certificate is trusted is not checked, since it is not made out for this way to the pod.
+    """
+    checks: Mapping[CheckName, tuple[str, Callable[[int], str]]] = {
+        "health": ("http", _health),
+        "grpc": ("grpc", lambda port: _grpc(port, tls)),
+        "metrics": ("metrics", _metrics),
+        "data": ("redis", lambda port: _data(port, write, tls)),
+    }
+    result = []
+    for name, (port, check) in checks.items():
+        if port not in ports:
+            continue
+        start = time.monotonic()
+        try:
+            ok, detail = True, check(ports[port])
+        except _Failed as error:
+            ok, detail = False, str(error)
+        except (OSError, http.client.HTTPException) as error:
+            ok, detail = False, f"no answer: {getattr(error, 'strerror', None) or error or type(error).__name__}"
+        result.append(Check(ordinal, name, ok, detail, round((time.monotonic() - start) * 1000, 1)))
+    return result
+
+
+def _get(port: int, path: str) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read().decode(errors="replace")
+        if response.status != 200:
+            raise _Failed(f"{path} answers {response.status} {body.strip()[:100]}".strip())
+        return body
+    finally:
+        connection.close()
+
+
+def _health(port: int) -> str:
+    _get(port, HEALTH)
+    return "200"
+
+
+def _grpc(port: int, tls: bool) -> str:
+    import grpc
+
+    # No proxy: it is a connection within this machine, whatever http_proxy says.
+    options: list[tuple[str, Any]] = [("grpc.enable_http_proxy", 0)]
+    if tls:
+        certificate, name = _certificate(port)
+        options.append(("grpc.ssl_target_name_override", name))
+        channel = grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(certificate), options)
+    else:
+        channel = grpc.insecure_channel(f"127.0.0.1:{port}", options)
+    with channel:
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(GRPC_HEALTH)
+        try:
+            answer = call(b"", timeout=SECONDS)
+        except grpc.RpcError as error:
+            code = error.code()
+            raise _Failed("no answer" if code is grpc.StatusCode.UNAVAILABLE else code.name) from error
+    status = _GRPC_STATUS.get(answer, repr(answer))
+    if status != "SERVING":
+        raise _Failed(status)
+    return status
+
+
+def _certificate(port: int) -> tuple[bytes, str]:
+    """The server's certificate, PEM, and a name that is in it."""
+    text = ssl.get_server_certificate(("127.0.0.1", port), timeout=SECONDS)
+    context = ssl.create_default_context(cadata=text)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it vouches for itself
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as plain, context.wrap_socket(plain) as secure:
+        names = (secure.getpeercert() or {}).get("subjectAltName", ())
+    return text.encode(), str(names[0][1]) if names else "localhost"
+
+
+def _metrics(port: int) -> str:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        series = sum(len(family.samples) for family in text_string_to_metric_families(_get(port, METRICS)))
+    except ValueError as error:
+        raise _Failed(f"{METRICS} is not in Prometheus' text format: {error}") from error
+    if not series:
+        raise _Failed(f"{METRICS} has no series")
+    return f"{series} series"
+
+
+def _data(port: int, write: bool, tls: bool) -> str:
+    key, value = f"orbit.rs:gate:{uuid.uuid4().hex}", uuid.uuid4().hex
+    start = time.monotonic()
+    with _Redis(port, tls) as redis:
+        if write:
+            try:
+                _expect("SET", redis.call("SET", key, value), "OK")
+                _expect("GET", redis.call("GET", key), value)
+            except (_Failed, OSError):
+                with contextlib.suppress(_Failed, OSError):
+                    redis.call("DEL", key)
+                raise
+            _expect("DEL", redis.call("DEL", key), 1)
+        _expect("GET of a key that is not there", redis.call("GET", key), None)
+    return f"{'write, read, delete' if write else 'read'} in {(time.monotonic() - start) * 1000:.0f} ms"
+
+
+def _expect(what: str, answer: object, wanted: object) -> None:
+    if answer != wanted:
+        raise _Failed(f"{what} answers {answer!r}, not {wanted!r}")
+
+
+class _Redis:
+    """As much of RESP as the gate needs: importing a client library takes longer than the whole gate."""
+
+    def __init__(self, port: int, tls: bool) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), SECONDS)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self._socket = context.wrap_socket(self._socket)
+        self._answers = self._socket.makefile("rb")
+
+    def __enter__(self) -> _Redis:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._answers.close()
+        self._socket.close()
+
+    def call(self, *words: str) -> str | int | None:
+        """Send a command and read its answer."""
+        encoded = [word.encode() for word in words]
+        parts = [b"*%d\r\n" % len(encoded), *(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)]
+        self._socket.sendall(b"".join(parts))
+        line = self._answers.readline().decode(errors="replace")
+        if not line.endswith("\r\n"):
+            raise _Failed(f"{words[0]}: the connection was closed")
+        kind, text = line[0], line[1:-2]
+        if kind == "-":
+            raise _Failed(f"{words[0]} answers {text}")
+        if kind == "+":
+            return text
+        if kind == ":":
+            return int(text)
+        if kind == "$":
+            size = int(text)
+            return None if size < 0 else self._answers.read(size + 2)[:-2].decode(errors="replace")
+        raise _Failed(f"{words[0]} answers something that is not RESP: {line!r}")

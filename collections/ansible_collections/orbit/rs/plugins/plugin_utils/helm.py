@@ -1,0 +1,188 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Helm as a process: what is deployed, and what a chart renders. The playbooks apply with kubernetes.core.helm."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, objects
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import HelmRelease, Object, OrbitError, Release
+
+SECONDS = 120  # until a call is given up; a chart may come from a registry
+
+_EXPLANATIONS: tuple[cluster.Explanation, ...] = (
+    (
+        r"values don't meet the specifications of the schema[^\n]*\n(?P<what>(?:.|\n)*)",
+        "The chart refuses the values:\n{what}",
+        "Correct orbit_rs_values; `helm show values CHART` shows every key.",
+    ),
+    (
+        r"another operation \(install/upgrade/rollback\) is in progress",
+        "An operation of Helm on this release was interrupted, or is still running.",
+        "See `helm history RELEASE -n NAMESPACE`. When no Helm runs any more, `helm rollback RELEASE REVISION` to the"
+        " last revision that is deployed frees it.",
+    ),
+    (
+        r"(?P<what>chart requires kubeVersion: [^\n]+)",
+        "The chart does not support this Kubernetes: {what}.",
+        "Upgrade the cluster, or choose another orbit_rs_chart_version.",
+    ),
+    (
+        r"execution error at \(\S+\): (?P<what>[^\n]+)",
+        "The chart refuses the values: {what}.",
+        "Correct orbit_rs_values; `helm show values CHART` shows every key.",
+    ),
+    (
+        r"path \"?(?P<what>\S+?)\"? not found|Chart\.yaml file is missing|failed to download \"(?P<name>[^\"]+)\"",
+        "There is no chart {what}.",
+        "Correct orbit_rs_chart: a folder, an archive, or an OCI reference with orbit_rs_chart_version.",
+    ),
+    (
+        r"unknown (?:shorthand )?flag: (?P<what>\S+)",
+        "This Helm does not know the option {what}.",
+        "Let the role prerequisites fetch the pinned version, Helm 3.14 or newer.",
+    ),
+)
+
+
+class Helm:
+    """The helm command, for one cluster."""
+
+    def __init__(self, binary: str, kubeconfig: str = "", context: str = "") -> None:
+        self._binary = binary
+        self._connection = []
+        if kubeconfig:
+            self._connection.append(f"--kubeconfig={kubeconfig}")
+        if context:
+            self._connection.append(f"--kube-context={context}")
+
+    def _run(self, *arguments: str) -> str:
+        """Standard output of helm. Raises OrbitError when it fails."""
+        try:
+            done = subprocess.run(
+                [self._binary, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False
+            )
+        except OSError as error:
+            raise OrbitError(
+                f"{self._binary} cannot be run: {error.strerror}.",
+                "Let the role prerequisites find or fetch helm, or correct the path.",
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise OrbitError(
+                f"`helm {arguments[0]}` did not end in {SECONDS} s.", "Is the cluster or the registry reachable?"
+            ) from error
+        if done.returncode:
+            raise cluster.explain(done.stderr, _EXPLANATIONS)
+        return done.stdout
+
+    def version(self) -> str:
+        """Version of helm, such as v4.3.1."""
+        return self._run("version", "--template={{.Version}}").strip()
+
+    def status(self, release: Release) -> HelmRelease | None:
+        """Newest revision of a release whatever its status, pending included; None when there is none."""
+        where = [release.name, f"--namespace={release.namespace}", "--output=json", *self._connection]
+        # The status has no chart in it, the metadata no values and no manifest.
+        commands = (("status",), ("get", "metadata"), ("history",))
+        try:
+            answers = cluster.parallel(lambda command: self._run(*command, *where), commands)
+        except OrbitError as error:
+            if "release: not found" in error.seen:
+                return None
+            raise
+        status, metadata, history = map(json.loads, answers)
+        deployed = [item["revision"] for item in history if item["status"] == "deployed"]
+        return _release(
+            {**status, "chart": {"metadata": {**metadata, "name": metadata["chart"]}}}, max(deployed, default=0)
+        )
+
+    def template(
+        self,
+        release: Release,
+        chart: str,
+        values: Mapping[str, Any],
+        *,
+        version: str = "",
+        kubernetes: str = "",
+    ) -> tuple[Object, ...]:
+        """What the chart renders with these values, for this version of Kubernetes. Raises OrbitError."""
+        # Hooks and CRDs are not part of the stored manifest, so they are not compared.
+        arguments = [
+            "template",
+            release.name,
+            chart,
+            f"--namespace={release.namespace}",
+            "--no-hooks",
+            "--include-crds",
+        ]
+        if version:
+            arguments.append(f"--version={version}")
+        if kubernetes:
+            arguments.append(f"--kube-version={kubernetes}")
+        with tempfile.NamedTemporaryFile("w", prefix="orbit-rs-", suffix=".json") as file:  # mode 0600
+            json.dump(values, file)
+            file.flush()
+            return objects.parse(self._run(*arguments, f"--values={file.name}"), release.namespace)
+
+    def chart(self, chart: str, version: str = "") -> tuple[str, str]:
+        """Name-version and appVersion of a chart, such as ("orbit-rs-0.1.0", "v0.1.0"). Raises OrbitError."""
+        file = Path(chart) / "Chart.yaml"
+        if file.is_file():
+            text = file.read_text(encoding="utf-8")
+        else:
+            text = self._run("show", "chart", chart, *([f"--version={version}"] if version else []))
+        data = yaml.safe_load(text)
+        return f"{data['name']}-{data['version']}", str(data.get("appVersion") or "")
+
+    def schema(self, chart: str, version: str = "") -> Mapping[str, Any]:
+        """The values schema of a chart in a folder; empty when it has none or is no folder, then Helm checks alone."""
+        file = Path(chart) / "values.schema.json"
+        schema: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return schema
+
+
+def stored_in_secrets() -> bool:
+    """Whether Helm keeps its releases where it does by default: in Secrets of the release's namespace."""
+    return os.environ.get("HELM_DRIVER", "") in ("", "secret", "secrets")
+
+
+def newest(secrets: Iterable[Object]) -> HelmRelease | None:
+    """The newest revision among Helm's Secrets of one release: what status() says, without a process."""
+    revisions = [secret for secret in secrets if secret.get("type") == "helm.sh/release.v1"]
+    if not revisions:
+        return None
+    secret = max(revisions, key=_revision)
+    packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))  # the API's encoding, then Helm's
+    deployed = [_revision(item) for item in revisions if item["metadata"]["labels"]["status"] == "deployed"]
+    # Releases from before Helm compressed them are plain.
+    content = gzip.decompress(packed) if packed.startswith(b"\x1f\x8b") else packed
+    return _release(json.loads(content), max(deployed, default=0))
+
+
+def _revision(secret: Object) -> int:
+    return int(secret["metadata"]["labels"]["version"])
+
+
+def _release(data: Mapping[str, Any], deployed: int) -> HelmRelease:
+    chart = data["chart"]["metadata"]
+    return HelmRelease(
+        revision=int(data["version"]),
+        status=data["info"]["status"],
+        chart=f"{chart['name']}-{chart['version']}",
+        app_version=chart.get("appVersion") or "",
+        values=data.get("config") or {},
+        objects=objects.parse(data.get("manifest") or "", data["namespace"]),
+        updated=data["info"].get("last_deployed") or "",
+        deployed=deployed,
+    )

@@ -1,0 +1,164 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one look at a rollout says: still progressing, ready, or failed and why. Touches nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from ansible_collections.orbit.rs.plugins.plugin_utils import diagnosis
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrdinalState, Verdict
+
+ZONE = "topology.kubernetes.io/zone"
+
+MISSING = "not created yet"  # phase of an ordinal without a pod
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def ordinals(statefulset: Object) -> range:
+    """The ordinals that should exist."""
+    spec = statefulset["spec"]
+    start = (spec.get("ordinals") or {}).get("start", 0)
+    return range(start, start + spec.get("replicas", 1))
+
+
+def verdict(
+    statefulset: Object,
+    pods: Sequence[Object],
+    claims: Iterable[Object],
+    events: Sequence[Object],
+    *,
+    now: datetime | None = None,
+    since: datetime = _LONG_AGO,
+    final: bool = False,
+) -> Verdict:
+    """Judge a rollout by the live StatefulSet and the pods, claims and events of its namespace.
+
+    `now` and `since`, the beginning of the rollout, are times of the cluster's clock. Events from before `since` do not
+    count. `final`: the time is up, so what could still have healed is named as the cause, too.
+    """
+    now = now or datetime.now(UTC)
+    status = statefulset.get("status") or {}
+    observed = status.get("observedGeneration", 0) >= statefulset["metadata"].get("generation", 0)
+    revision = status.get("updateRevision", "") if observed else ""
+    mine = {pod["metadata"]["name"]: pod for pod in pods if _owned(pod, statefulset)}
+    name = statefulset["metadata"]["name"]
+    wanted = {f"{name}-{number}": number for number in ordinals(statefulset)}
+    states = tuple(_state(number, pod, mine.get(pod), revision, events) for pod, number in wanted.items())
+
+    if observed and all(state.ready and state.updated for state in states) and mine.keys() <= wanted.keys():
+        return Verdict("ready", states)
+    if not observed:
+        return Verdict("progressing", states)
+    # Pods that leave, and those of another revision, are about to be replaced: what is wrong with them does not matter.
+    troubled = [
+        pod
+        for state in states
+        if (pod := mine.get(state.pod)) and state.updated and not state.ready and not _leaving(pod)
+    ]
+    unready = {state.ordinal for state in states if not state.ready}
+    found = diagnosis.sightings(
+        statefulset,
+        troubled,
+        [claim for claim in claims if diagnosis.ordinal(claim["metadata"]["name"]) in unready],
+        events,
+        now=now,
+        since=since,
+    )
+    missing = {state.ordinal for state in states if state.pod not in mine}
+    found = [item for item in found if item.where != "create" or item.ordinal in missing]
+    diagnoses = diagnosis.match(found, final=final)
+    if diagnoses:
+        return Verdict("failed", states, diagnoses[0])
+    return Verdict("progressing", states)
+
+
+def stuck(statefulset: Object, pods: Sequence[Object], since: datetime) -> list[str]:
+    """Pods on the wanted revision that were failing before `since`: the kubelet holds their next attempt back."""
+    revision = (statefulset.get("status") or {}).get("updateRevision", "")
+    result = []
+    for pod in pods:
+        metadata = pod["metadata"]
+        if not _owned(pod, statefulset) or metadata["labels"].get("controller-revision-hash") != revision:
+            continue
+        if _ready(pod) or _leaving(pod) or diagnosis.time(metadata["creationTimestamp"]) >= since:
+            continue
+        found = diagnosis.sightings(statefulset, [pod], [], [], now=since, since=since)
+        if diagnosis.match(item for item in found if item.where in ("waiting", "loop")):
+            result.append(metadata["name"])
+    return result
+
+
+def with_zones(states: Iterable[OrdinalState], nodes: Iterable[Object]) -> tuple[OrdinalState, ...]:
+    """The same states, with the zone of each pod's node."""
+    zones = {node["metadata"]["name"]: (node["metadata"].get("labels") or {}).get(ZONE, "") for node in nodes}
+    return tuple(dataclasses.replace(state, zone=zones.get(state.node, "")) for state in states)
+
+
+def _owned(pod: Object, statefulset: Object) -> bool:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return any(owner["uid"] == statefulset["metadata"]["uid"] for owner in owners)
+
+
+def _leaving(pod: Object) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _state(number: int, name: str, pod: Object | None, revision: str, events: Iterable[Object]) -> OrdinalState:
+    if pod is None:
+        return OrdinalState(number, name, MISSING, ready=False, updated=False)
+    status = pod.get("status") or {}
+    leaving = _leaving(pod)
+    containers = status.get("containerStatuses") or ()
+    return OrdinalState(
+        ordinal=number,
+        pod=name,
+        phase=_phase(pod, leaving, events),
+        ready=_ready(pod) and not leaving,
+        updated=(pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision,
+        restarts=sum(container["restartCount"] for container in containers),
+        node=pod["spec"].get("nodeName") or "",
+        image=pod["spec"]["containers"][0]["image"],
+    )
+
+
+def _phase(pod: Object, leaving: bool, events: Iterable[Object]) -> str:
+    """Where a pod is on its way, for people."""
+    status = pod.get("status") or {}
+    if leaving:
+        return "Terminating"
+    if _ready(pod):
+        return "Ready"
+    if not pod["spec"].get("nodeName"):
+        return "Pending: no node yet"
+    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        reason = ((container.get("state") or {}).get("waiting") or {}).get("reason", "")
+        if reason and reason not in ("ContainerCreating", "PodInitializing"):
+            return f"{status.get('phase', 'Pending')}: {reason}"
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return f"ended with exit code {ended['exitCode']}"
+    if status.get("phase") == "Running":
+        return "Running, not ready"
+    said = [event for event in events if event["involvedObject"].get("uid") == pod["metadata"]["uid"]]
+    last = max(said, key=diagnosis.event_time, default={}).get("reason", "")
+    return f"Pending: {_DOING.get(last, 'starting')}"
+
+
+_DOING = {
+    "Scheduled": "waiting for its volume",
+    "FailedScheduling": "waiting for its volume",
+    "SuccessfulAttachVolume": "mounting its volume",
+    "FailedMount": "mounting its volume",
+    "FailedAttachVolume": "mounting its volume",
+    "Pulling": "pulling the image",
+}

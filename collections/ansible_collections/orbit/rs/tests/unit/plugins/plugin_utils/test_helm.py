@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The real helm, on charts that need no cluster."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.orbit.rs.plugins.plugin_utils import helm as helm_module
+from ansible_collections.orbit.rs.plugins.plugin_utils import objects
+from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import explain
+from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm, newest
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError, Release
+
+needs_helm = pytest.mark.skipif(not shutil.which("helm"), reason="helm is not on the PATH")
+CHART = Path(helm_module.__file__).parents[2] / "charts" / "orbit-rs"
+RELEASE = Release("orbit-rs", "somewhere")
+
+
+def packed(revision: int, status: str, manifest: str = "", *, compressed: bool = True) -> Object:
+    """A revision as Helm keeps it in a Secret."""
+    content = json.dumps(
+        {
+            "name": "orbit-rs",
+            "namespace": "orbit-rs",
+            "version": revision,
+            "info": {"status": status, "last_deployed": "2026-11-24T16:39:26Z"},
+            "chart": {"metadata": {"name": "orbit-rs", "version": "0.1.0", "appVersion": "v0.1.0"}},
+            "config": {"a": 1},
+            "manifest": manifest,
+        }
+    ).encode()
+    data = base64.b64encode(base64.b64encode(gzip.compress(content) if compressed else content)).decode()
+    labels = {"name": "orbit-rs", "owner": "helm", "version": str(revision), "status": status}
+    return {"type": "helm.sh/release.v1", "metadata": {"labels": labels}, "data": {"release": data}}
+
+
+@pytest.fixture
+def helm() -> Helm:
+    return Helm(shutil.which("helm") or "")
+
+
+@needs_helm
+def test_version(helm: Helm) -> None:
+    assert helm.version().startswith("v")
+
+
+@needs_helm
+def test_template_takes_the_values_and_fills_in_the_namespace(helm: Helm) -> None:
+    values = {"orbitServer": {"replicaCount": 5}, "nameOverride": "other"}
+    found = helm.template(RELEASE, str(CHART), values, kubernetes="v1.37.2")
+    statefulset = objects.find(found, "StatefulSet")
+    assert statefulset and statefulset["spec"]["replicas"] == 5
+    assert objects.key(statefulset) == "StatefulSet/somewhere/other"
+    assert all(obj["metadata"]["namespace"] == "somewhere" for obj in found)
+
+
+@needs_helm
+def test_values_never_show_on_the_command_line_and_their_file_is_private(tmp_path: Path) -> None:
+    spy = tmp_path / "helm"
+    spy.write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/said\nfor a; do case $a in --values=*) f=${{a#--values=}};; esac; done\n'
+        f"stat -c %a $f > {tmp_path}/mode; cat $f > {tmp_path}/values; echo $f > {tmp_path}/name\n"
+    )
+    spy.chmod(0o755)
+    Helm(str(spy)).template(RELEASE, "chart", {"password": "secret"})
+    assert "secret" not in (tmp_path / "said").read_text()
+    assert (tmp_path / "mode").read_text().strip() == "600"
+    assert json.loads((tmp_path / "values").read_text()) == {"password": "secret"}
+    assert not Path((tmp_path / "name").read_text().strip()).exists()
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    ("chart", "values", "kubernetes", "says"),
+    [
+        (CHART, {"orbitServer": {"replicaCont": 3}}, "v1.37.2", "refuses the values:\n.*replicaCont"),
+        (CHART, {}, "v1.10.0", "does not support this Kubernetes"),
+        (Path("/nowhere"), {}, "v1.37.2", "There is no chart /nowhere"),
+    ],
+)
+def test_what_helm_refuses_is_a_sentence(
+    helm: Helm, chart: Path, values: dict[str, Any], kubernetes: str, says: str
+) -> None:
+    with pytest.raises(OrbitError, match=f"(?s){says}") as error:
+        helm.template(RELEASE, str(chart), values, kubernetes=kubernetes)
+    assert error.value.remedy
+
+
+def test_a_helm_that_is_not_there_is_a_sentence() -> None:
+    with pytest.raises(OrbitError, match="/nowhere/helm cannot be run"):
+        Helm("/nowhere/helm").version()
+
+
+@needs_helm
+def test_chart_and_schema(helm: Helm, tmp_path: Path) -> None:
+    shutil.copytree(CHART, tmp_path / "orbit-rs")
+    from_folder = helm.chart(str(CHART))
+    assert from_folder[0].startswith("orbit-rs-") and from_folder[1].startswith("v")
+    helm._run("package", str(tmp_path / "orbit-rs"), f"--destination={tmp_path}")
+    archive = str(next(tmp_path.glob("*.tgz")))
+    assert helm.chart(archive) == from_folder
+    assert "properties" in helm.schema(str(CHART))
+    assert helm.schema(archive) == {}
+
+
+def test_newest_is_the_highest_revision_whatever_its_status() -> None:
+    secrets = [packed(9, "superseded"), packed(10, "deployed"), packed(11, "pending-upgrade", compressed=False)]
+    found = newest(secrets)
+    assert found and (found.revision, found.status, found.deployed) == (11, "pending-upgrade", 10)
+    assert (found.chart, found.app_version, found.values) == ("orbit-rs-0.1.0", "v0.1.0", {"a": 1})
+    assert newest([]) is None
+    assert newest([{"type": "Opaque"}]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress", "was interrupted"),
+        ("Error: execution error at (orbit-rs/templates/x.yaml:1:3): replicaCount is bad", "replicaCount is bad."),
+        ("Error: unknown flag: --no-hooks", "does not know the option --no-hooks"),
+        ("Error: something else", "something else"),
+    ],
+)
+def test_explain(text: str, seen: str) -> None:
+    assert seen in explain(text, helm_module._EXPLANATIONS).seen
