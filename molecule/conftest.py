@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the scenarios' tests look at a cluster: from outside, through its API and the server's own protocols."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+ROOT = Path(__file__).resolve().parent.parent
+KUBECONFIG = os.environ.get("ORBIT_RS_KUBECONFIG") or os.environ.get("KUBECONFIG", "")
+# Of the cluster's objects, those that a release may bring along.
+CLUSTER_KINDS = ("storageclasses", "clusterroles", "clusterrolebindings", "customresourcedefinitions")
+# These change by themselves, whether somebody touches the release or not.
+RESTLESS = {"events", "events.events.k8s.io", "leases.coordination.k8s.io", "pods.metrics.k8s.io"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Report into the folder where `make test` counts, one file for each call of the verifier."""
+    folder = os.environ.get("ORBIT_RS_JUNIT")
+    if folder and not config.option.xmlpath:
+        scenario = os.environ.get("MOLECULE_SCENARIO_NAME", "molecule")
+        config.option.xmlpath = str(Path(folder, f"molecule-{scenario}-{os.getpid()}.xml"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Deployed:
+    """One namespace of the cluster, and what the tests ask of it."""
+
+    host: Any  # testinfra's
+    namespace: str
+
+    def kubectl(self, arguments: str) -> str:
+        """Run kubectl in the namespace; fail the test when it fails."""
+        return str(
+            self.host.check_output(f"kubectl --kubeconfig '{KUBECONFIG}' --namespace {self.namespace} {arguments}")
+        )
+
+    def get(self, what: str) -> Any:
+        """Get an object or a list as the API serves it."""
+        return json.loads(self.kubectl(f"get {what} --output json"))
+
+    def pods(self) -> list[Any]:
+        """Get the pods of the release, lowest ordinal first."""
+        pods = self.get("pods --selector app.kubernetes.io/instance=orbit-rs")["items"]
+        return sorted(pods, key=lambda pod: int(pod["metadata"]["name"].rpartition("-")[2]))
+
+    def fingerprint(self) -> dict[str, str]:
+        """Take down the version of every object in the namespace, and of the cluster's objects that we may change.
+
+        A write of any kind, even one that changes nothing but managedFields, gives an object another version.
+        """
+        kinds = set(self.kubectl("api-resources --namespaced --verbs=list --output name").split()) - RESTLESS
+        found = self.get(",".join(sorted(kinds)))["items"]
+        for kind in (*CLUSTER_KINDS, f"namespaces --field-selector metadata.name={self.namespace}"):
+            found += self.get(kind)["items"]
+        return {
+            f"{item['kind']}/{item['metadata'].get('namespace', '')}/{item['metadata']['name']}": ":".join(
+                (item["metadata"]["uid"], item["metadata"]["resourceVersion"])
+            )
+            for item in found
+        }
+
+    def playbook(self, *arguments: str, playbook: str = "deploy", inventory: str = "inventories/kind") -> str:
+        """Run a playbook as a person in the checkout would; return its output, fail the test when it fails."""
+        ended = self.try_playbook(*arguments, playbook=playbook, inventory=inventory)
+        assert ended.returncode == 0, ended.stdout
+        return ended.stdout
+
+    def try_playbook(
+        self, *arguments: str, playbook: str = "deploy", inventory: str = "inventories/kind"
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a playbook, whatever comes of it."""
+        command = ("ansible-playbook", "--inventory", inventory, f"playbooks/{playbook}.yml")
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
+        return subprocess.run(
+            (*command, "--extra-vars", f"orbit_rs_namespace={self.namespace}", *arguments),
+            cwd=ROOT,
+            env=ours | {"ANSIBLE_NOCOLOR": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    @contextlib.contextmanager
+    def port(self, ordinal: int, port: int) -> Iterator[int]:
+        """Forward a port of one ordinal's pod through the API server; yield the local port."""
+        target = ("--namespace", self.namespace, f"pod/orbit-server-{ordinal}", f":{port}")
+        command = ("kubectl", "--kubeconfig", KUBECONFIG, "port-forward", *target)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            try:
+                assert child.stdout is not None
+                said = child.stdout.readline()
+                local = re.search(r"127\.0\.0\.1:(\d+)", said)
+                assert local, f"port-forward to ordinal {ordinal} said {said!r}"
+                yield int(local[1])
+            finally:
+                child.terminate()
+
+    @contextlib.contextmanager
+    def redis(self, ordinal: int) -> Iterator[redis.Redis]:
+        """Connect a stock Redis client to one ordinal."""
+        with self.port(ordinal, 6379) as local, redis.Redis(port=local, decode_responses=True) as client:
+            yield client
+
+    def write_marks(self, key: str) -> None:
+        """Write a value of its own on each of the three ordinals."""
+        for ordinal in range(3):
+            with self.redis(ordinal) as client:
+                client.set(key, f"{key} of ordinal {ordinal}")
+
+    def read_marks(self, key: str) -> list[Any]:
+        """Read back what write_marks wrote, lowest ordinal first."""
+        values = []
+        for ordinal in range(3):
+            with self.redis(ordinal) as client:
+                values.append(client.get(key))
+        return values
+
+    def wait_ready(self, seconds: int = 120) -> None:
+        """Wait until the StatefulSet is rolled out and all three pods are Ready."""
+        self.kubectl(f"rollout status statefulset/orbit-server --timeout {seconds}s")
+
+    def at_rest(self) -> dict[str, str]:
+        """Take a fingerprint when controllers have nothing left to write: two in a row are the same."""
+        earlier = self.fingerprint()
+        for _ in range(20):
+            time.sleep(1)
+            later = self.fingerprint()
+            if later == earlier:
+                return later
+            earlier = later
+        raise AssertionError("the namespace does not come to rest, so nothing can be said about who touches it")
+
+
+@pytest.fixture(scope="module")
+def deployed(host: Any) -> Deployed:
+    """Give the namespace of the running scenario."""
+    return Deployed(host, f"molecule-{os.environ.get('MOLECULE_SCENARIO_NAME', 'deploy')}")
