@@ -28,12 +28,13 @@ bench: .venv/.ready ## measure beside plain Helm
 
 clean: ## remove the cluster and everything that was made in this folder
 	@if [ -x .venv/bin/python ]; then python -m testbed down; fi
-	@rm -rf .venv build .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@$(remove)
+remove := rm -rf .venv build .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 clean-cache: .venv/.ready ## clean, and remove what all clones share: the user cache and the docker daemon of ours
 	@python -m testbed down
 	@python -m testbed clean-cache
-	@$(MAKE) --no-print-directory clean
+	@$(remove)
 
 lock: .venv/.ready ## pin the newest packages that pyproject.toml allows
 	uv pip compile pyproject.toml --group dev --no-build $(lock-options) --output-file requirements.lock

@@ -102,7 +102,17 @@ def _make_base(out: Path, grpcio: str) -> None:
     python = next(tree.glob("usr/bin/python3.*")).name.removeprefix("python")
     target = tree / "usr/lib/python3/dist-packages"
     run(
-        *(sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--target", target),
+        *(
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-compile",
+            "--disable-pip-version-check",
+            "--target",
+            target,
+        ),
         *("--only-binary=:all:", "--python-version", python, "--platform", f"manylinux_2_17_{platform.machine()}"),
         *("--platform", f"manylinux2014_{platform.machine()}", f"grpcio=={grpcio}"),
     )

@@ -229,6 +229,22 @@ class Cluster:
         answer: Object = json.loads(self._send(method, path, body, content_type))
         return answer
 
+    def apply(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Object]:
+        """Apply an object on the server, also over fields of others; what it said before and after, {} when absent.
+
+        The bookkeeping of the API server is left out of both. Raises ApiError.
+        """
+        path = self.path(obj)
+        try:
+            before = self.get(path)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            before = {}
+        query = "?fieldManager=orbit.rs&force=true" + ("&dryRun=All" if dry_run else "")
+        after = self.request("PATCH", path + query, obj, "application/apply-patch+yaml")
+        return _content(before), _content(after)
+
     def get(self, path: str) -> Object:
         """Read one object or list. Raises ApiError."""
         return self.request("GET", path)
@@ -290,6 +306,11 @@ def parallel[T, R](function: Callable[[T], R], items: Sequence[T]) -> list[R]:
         return [function(item) for item in items]
     with ThreadPoolExecutor(min(len(items), PARALLEL)) as pool:
         return list(pool.map(function, items))
+
+
+def _content(obj: Object) -> Object:
+    metadata = {k: v for k, v in obj.get("metadata", {}).items() if k not in ("managedFields", "resourceVersion")}
+    return {**obj, "metadata": metadata}
 
 
 def _error(status: int, reason: str, content: bytes) -> ApiError:
