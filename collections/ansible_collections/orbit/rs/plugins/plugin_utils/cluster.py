@@ -236,14 +236,14 @@ class Cluster:
         """
         path = self.path(obj)
         try:
-            before = self.get(path)
+            before = _content(self.get(path))
         except ApiError as error:
             if error.status != 404:
                 raise
             before = {}
         query = "?fieldManager=orbit.rs&force=true" + ("&dryRun=All" if dry_run else "")
         after = self.request("PATCH", path + query, obj, "application/apply-patch+yaml")
-        return _content(before), _content(after)
+        return before, _content(after)
 
     def get(self, path: str) -> Object:
         """Read one object or list. Raises ApiError."""

@@ -31,7 +31,7 @@ NAMESPACE = "/api/v1/namespaces/orbit-rs"
 
 
 class Api:
-    """An API server: what it answers by path, and what it was asked."""
+    """An API server: what it answers by path, or by method and path, and what it was asked."""
 
     def __init__(self, folder: Path) -> None:
         self.answers: dict[str, tuple[int, Any]] = {}
@@ -44,7 +44,9 @@ class Api:
                 body = json.loads(self.rfile.read(size)) if size else None
                 outer.requests.append((self.command, self.path, body))
                 missing = 404, {"reason": "NotFound", "message": f"{self.path} not found"}
-                status, content = outer.answers.get(urlsplit(self.path).path, missing)
+                path = urlsplit(self.path).path
+                known = outer.answers.get(path, missing)
+                status, content = outer.answers.get(f"{self.command} {path}", known)
                 data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
@@ -205,6 +207,22 @@ def script(path: Path, text: str) -> str:
     file.write_text(f"#!/bin/sh\n{text}\n")
     file.chmod(0o755)
     return str(file)
+
+
+def test_apply_says_what_changed_and_sends_dry_runs_as_such(api: Api, cluster: Cluster) -> None:
+    path = "/api/v1/namespaces/n"
+    wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
+    stored = {**wanted, "metadata": {"name": "n", "resourceVersion": "7", "managedFields": []}}
+    sent = f"{path}?fieldManager=orbit.rs&force=true"
+    api.answers = {f"PATCH {path}": (200, stored)}
+    assert cluster.apply(wanted) == ({}, wanted)
+    assert api.requests[-1] == ("PATCH", sent, wanted)
+    api.answers[path] = (200, {**stored, "metadata": {"name": "n", "resourceVersion": "6"}})
+    assert cluster.apply(wanted, dry_run=True) == (wanted, wanted)
+    assert api.requests[-1][1].endswith("&dryRun=All")
+    api.answers[path] = (403, {"reason": "Forbidden", "message": "no"})
+    with pytest.raises(ApiError):
+        cluster.apply(wanted)
 
 
 def test_forward(tmp_path: Path) -> None:
