@@ -24,7 +24,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Verdict,
 )
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.25
 HEARTBEAT_SECONDS = 10
 GATE_SECONDS = 1  # between two tries of a gate
 # The release was applied just before the first look, and what was said since then counts.
@@ -78,14 +78,16 @@ class Watch:
                 if up or (error.status < 500 and error.status != 429):
                     raise
                 self._say(f"trying again: {error.seen}")
-                time.sleep(5 * LOOK_SECONDS)
+                time.sleep(10 * LOOK_SECONDS)
                 continue
             phases = {state.ordinal: _phase(state) for state in verdict.ordinals}
             if verdict.state == "ready":
                 if before:
                     self._say(f"{len(phases)} of {len(phases)} ordinals ready after {_since(start)}")
                 return verdict
-            self.waited = True
+            if not self.waited:
+                self.waited = True
+                gate.warm_up()  # while the pods start
             for state in verdict.ordinals:
                 if before.get(state.ordinal) != phases[state.ordinal]:
                     self._say(f"{state.pod}: {phases[state.ordinal]}")
