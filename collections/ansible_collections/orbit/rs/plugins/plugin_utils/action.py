@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -36,13 +37,15 @@ class OrbitAction(ActionBase):  # type: ignore[misc]
         """Check the options, act, and turn an error into a sentence."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         dummy, options = self.validate_argument_spec(argument_spec(type(self).__module__.rpartition(".")[2]))
-        self.host = (task_vars or {}).get("inventory_hostname", "localhost")
+        facts = task_vars or {}
+        self.host = facts.get("inventory_hostname", "localhost")
+        self.inventory = "".join(f"-i {_short(path)} " for path in facts.get("ansible_inventory_sources") or ())
         result["changed"] = False
         try:
             # Plain data: Ansible's own strings and maps carry tags that YAML writers do not know.
             result |= self.act(json.loads(json.dumps(options)))
         except OrbitError as error:
-            result |= {"failed": True, "msg": str(error)}
+            result |= {"failed": True, "msg": self.typed(str(error))}
         return result
 
     def act(self, options: Options) -> dict[str, Any]:
@@ -56,8 +59,18 @@ class OrbitAction(ActionBase):  # type: ignore[misc]
 
     def say(self, text: str) -> None:
         """Show something at once. A line carries the host, a block of lines has it above."""
+        text = self.typed(text)
         block = "\n" in text
         Display().display(f"{self.host}:\n{textwrap.indent(text, '  ')}" if block else f"{self.host}: {text}")
+
+    def typed(self, text: str) -> str:
+        """The text with the inventory of this run in its commands, so that they can be typed as they stand."""
+        return text.replace("ansible-playbook orbit.rs.", f"ansible-playbook {self.inventory}orbit.rs.")
+
+
+def _short(path: str) -> str:
+    """The path from here, when that is shorter."""
+    return min(path, os.path.relpath(path), key=len) if path.startswith("/") else path
 
 
 def connect(options: Options) -> tuple[Cluster, Helm, Release]:

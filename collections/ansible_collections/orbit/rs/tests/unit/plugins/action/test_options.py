@@ -33,3 +33,14 @@ def test_options_and_types_say_the_same() -> None:
     assert wish == set(action.argument_spec("preflight")) - CONNECTION
     tool = {field.name for field in dataclasses.fields(tools.Tool)}
     assert tool == set(action.argument_spec("tools")["tools"]["options"])
+
+
+def test_commands_can_be_typed_as_they_stand() -> None:
+    one = action.OrbitAction.__new__(action.OrbitAction)
+    one.inventory = "-i inventories/kind "
+    assert (
+        one.typed("next: ansible-playbook orbit.rs.status")
+        == "next: ansible-playbook -i inventories/kind orbit.rs.status"
+    )
+    assert action._short("inventories/kind") == "inventories/kind"
+    assert action._short(str(Path.cwd() / "inventories")) == "inventories"
