@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import desired, plan, report
-from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect
+from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect, wish_of
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError
 
 
@@ -19,7 +19,7 @@ class ActionModule(OrbitAction):
     def act(self, options: Options) -> dict[str, Any]:
         """Plan, print the plan, and refuse one that must not be acted on."""
         cluster, helm, release = connect(options)
-        wish = desired.Wish(**{field.name: options[field.name] for field in dataclasses.fields(desired.Wish)})
+        wish = wish_of(options)
         with cluster:
             wanted, live, findings = desired.compare(cluster, helm, release, wish)
         made = plan.make_plan(wanted, live, findings)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -16,6 +17,7 @@ import yaml
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.desired import Wish
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError, Release
 
@@ -78,6 +80,11 @@ def connect(options: Options) -> tuple[Cluster, Helm, Release]:
     where = {"kubeconfig": options["kubeconfig"], "context": options["context"]}
     release = Release(options["release"], options["namespace"])
     return Cluster(options["kubectl"], **where), Helm(options["helm"], **where), release
+
+
+def wish_of(options: Options) -> Wish:
+    """What is wanted, of the options of the fragment `desired`."""
+    return Wish(**{field.name: options[field.name] for field in dataclasses.fields(Wish)})
 
 
 def argument_spec(name: str) -> dict[str, Any]:
