@@ -29,7 +29,8 @@ GRPC_HEALTH = "/grpc.health.v1.Health/Check"
 _GRPC_STATUS = {b"": "UNKNOWN", b"\x08\x01": "SERVING", b"\x08\x02": "NOT_SERVING", b"\x08\x03": "SERVICE_UNKNOWN"}
 
 
-CheckName = Literal["health", "grpc", "metrics", "data"]
+CheckName = Literal["health", "grpc", "metrics", "data", "kept"]
+Mark = tuple[str, str]  # key and value
 
 
 class _Failed(Exception):
@@ -57,17 +58,20 @@ def gate(
     *,
     write: bool,
     tls: bool = False,
+    marks: Mapping[int, Mark] | None = None,
 ) -> list[Check]:
     """Check the ordinals of `pods` once, side by side, each through a port-forward of its own.
 
-    `ports` has the container's ports by name. Raises OrbitError when a package is missing.
+    `ports` has the container's ports by name; `marks` what mark() has left on ordinals, which must still be there.
+    Raises OrbitError when a package is missing.
     """
     needed = {name: number for name, number in ports.items() if name in PORTS}
 
     def through(ordinal: int) -> list[Check]:
         try:
             with cluster.forward(namespace, pods[ordinal], sorted(set(needed.values()))) as local:
-                return check_ordinal(ordinal, {name: local[port] for name, port in needed.items()}, write, tls)
+                reach = {name: local[port] for name, port in needed.items()}
+                return check_ordinal(ordinal, reach, write, tls, (marks or {}).get(ordinal))
         except OrbitError as error:
             return [Check(ordinal, "health", False, f"no way to the pod: {error.seen}")]
 
@@ -77,7 +81,31 @@ def gate(
         return [check for checks in results for check in checks]
 
 
-def check_ordinal(ordinal: int, ports: Mapping[str, int], write: bool, tls: bool = False) -> list[Check]:
+def mark(cluster: Cluster, namespace: str, pod: str, port: int, *, tls: bool = False) -> Mark:
+    """Write a key of our own as the last thing before a restart, which must not lose it. Raises OrbitError."""
+    key, value = f"orbit.rs:mark:{uuid.uuid4().hex}", uuid.uuid4().hex
+    _data_call(cluster, namespace, pod, port, tls, "OK", "SET", key, value)
+    return key, value
+
+
+def unmark(cluster: Cluster, namespace: str, pod: str, port: int, left: Mark, *, tls: bool = False) -> None:
+    """Delete the key again. Raises OrbitError."""
+    _data_call(cluster, namespace, pod, port, tls, 1, "DEL", left[0])
+
+
+def _data_call(cluster: Cluster, namespace: str, pod: str, port: int, tls: bool, answer: object, *words: str) -> None:
+    try:
+        with cluster.forward(namespace, pod, [port]) as local, _Redis(local[port], tls) as redis:
+            _expect(words[0], redis.call(*words), answer)
+    except (_Failed, OSError) as error:
+        raise OrbitError(
+            f"{pod}: {error}.", "It should take writes. See its log: " + f"kubectl logs {pod} -n {namespace}"
+        ) from error
+
+
+def check_ordinal(
+    ordinal: int, ports: Mapping[str, int], write: bool, tls: bool = False, kept: Mark | None = None
+) -> list[Check]:
     """Run the checks of one ordinal on 127.0.0.1; `ports` has the local port by the name of the container's port.
 
     A port that is not there is off, and its check left out. With `write`, a canary key is written, read back and
@@ -89,6 +117,7 @@ def check_ordinal(ordinal: int, ports: Mapping[str, int], write: bool, tls: bool
         "grpc": ("grpc", lambda port: _grpc(port, tls)),
         "metrics": ("metrics", _metrics),
         "data": ("redis", lambda port: _data(port, write, tls)),
+        **({"kept": ("redis", lambda port: _kept(port, tls, kept))} if kept else {}),
     }
     result = []
     for name, (port, check) in checks.items():
@@ -185,6 +214,14 @@ def _data(port: int, write: bool, tls: bool) -> str:
             _expect("DEL", redis.call("DEL", key), 1)
         _expect("GET of a key that is not there", redis.call("GET", key), None)
     return f"{'write, read, delete' if write else 'read'} in {(time.monotonic() - start) * 1000:.0f} ms"
+
+
+def _kept(port: int, tls: bool, left: Mark) -> str:
+    with _Redis(port, tls) as redis:
+        found = redis.call("GET", left[0])
+    if found != left[1]:
+        raise _Failed(f"what was written before the restart is {'gone' if found is None else 'changed'}")
+    return "what was written before the restart is there"
 
 
 def _expect(what: str, answer: object, wanted: object) -> None:

@@ -6,22 +6,37 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, objects
+from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, lock, objects
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import HelmRelease, Object, OrbitError, Release
+
+# Helm must not outlive the run that started it: it would write over what the next one does. The end of the pipe tells.
+_GUARD = """#!/bin/sh
+{helm} "$@" &
+child=$!
+{{ read -r _ < {alive}; kill $child; }} < /dev/null > /dev/null 2>&1 &
+guard=$!
+wait $child
+code=$?
+kill $guard
+exit $code
+"""
 
 SECONDS = 120  # until a call is given up; a chart may come from a registry
 
-_EXPLANATIONS: tuple[cluster.Explanation, ...] = (
+EXPLANATIONS: tuple[cluster.Explanation, ...] = (
     (
         r"values don't meet the specifications of the schema[^\n]*\n(?P<what>(?:.|\n)*)",
         "The chart refuses the values:\n{what}",
@@ -83,8 +98,27 @@ class Helm:
                 f"`helm {arguments[0]}` did not end in {SECONDS} s.", "Is the cluster or the registry reachable?"
             ) from error
         if done.returncode:
-            raise cluster.explain(done.stderr, _EXPLANATIONS)
+            raise cluster.explain(done.stderr, EXPLANATIONS)
         return done.stdout
+
+    @contextlib.contextmanager
+    def guarded(self, held: lock.Held) -> Iterator[str]:
+        """A command that is this helm, and is ended when the lock is lost or this process is killed."""
+        with tempfile.TemporaryDirectory(prefix="orbit-rs-") as folder:
+            alive, command = Path(folder, "alive"), Path(folder, "helm")
+            os.mkfifo(alive, 0o600)
+            command.write_text(_GUARD.format(helm=shlex.quote(self._path()), alive=shlex.quote(str(alive))))
+            command.chmod(0o700)
+            # For reading, too: for writing alone it would wait for a reader.
+            with contextlib.closing(os.fdopen(os.open(alive, os.O_RDWR), "r+b", buffering=0)) as ours:
+                held.when_lost.append(ours.close)
+                try:
+                    yield str(command)
+                finally:
+                    held.when_lost.remove(ours.close)
+
+    def _path(self) -> str:
+        return shutil.which(self._binary) or self._binary
 
     def version(self) -> str:
         """Version of helm, such as v4.3.1."""
@@ -105,6 +139,14 @@ class Helm:
         deployed = [item["revision"] for item in history if item["status"] == "deployed"]
         return _release(
             {**status, "chart": {"metadata": {**metadata, "name": metadata["chart"]}}}, max(deployed, default=0)
+        )
+
+    def rollback(self, release: Release, revision: int) -> None:
+        """Make an earlier revision the newest one, without waiting for its pods. Raises OrbitError."""
+        # Helm 4 applies on the server by default, and would fail on fields that somebody else has touched.
+        method = [] if self.version().startswith("v3") else ["--server-side=false"]
+        self._run(
+            "rollback", release.name, str(revision), f"--namespace={release.namespace}", *method, *self._connection
         )
 
     def template(

@@ -96,6 +96,7 @@ class Snapshot:
     claims: tuple[Object, ...]  # PersistentVolumeClaims of this release
     objects: Mapping[str, Object]  # live objects by objects.key(), those that are rendered or stored
     denied: tuple[str, ...] = ()
+    lease: Object | None = None  # the lock of the release, see lock.py
     # Requests of all running pods, in base units, by node: {"worker": {"cpu": 0.35, "memory": 1.2e9}}
     requested: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 
@@ -143,6 +144,16 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True)
+class Patience:
+    """How long is waited for what, in seconds."""
+
+    rollout: float = 600  # for an ordinal that makes no end of starting
+    gate: float = 60  # for an ordinal to pass its gate after it is Ready
+    soak: float = 0  # for which an ordinal must stay good before the next one
+    lock: float = 0  # for another run that is alive
+
+
+@dataclasses.dataclass(frozen=True)
 class Diagnosis:
     """Why a rollout cannot succeed: cause, evidence (quoted from the cluster) and remedy."""
 
@@ -182,7 +193,7 @@ class Check:
     """One gate check of one ordinal."""
 
     ordinal: int
-    name: Literal["health", "grpc", "metrics", "data"]
+    name: Literal["health", "grpc", "metrics", "data", "kept"]  # kept: what was written before a restart
     ok: bool
     detail: str  # "200", "SERVING", "42 series", "write, read, delete in 4 ms", or what went wrong
     milliseconds: float = 0.0
