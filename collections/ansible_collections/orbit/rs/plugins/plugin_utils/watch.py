@@ -100,9 +100,7 @@ class Watch:
                 if not quiet:
                     self.say(f"{len(phases)} of {len(phases)} ordinals ready after {_since(start)}")
                 return verdict
-            if not self.waited:
-                self.waited = True
-                gate.warm_up()  # while the pods start
+            self.waited = True
             quiet = False
             for state in verdict.ordinals:
                 if self._phases.get(state.ordinal) != phases[state.ordinal]:
