@@ -23,7 +23,7 @@ class ActionModule(OrbitAction):
 
         def apply(made: Plan, wanted: Desired, held: Held) -> None:
             with helm_command.guarded(held) as command:
-                self._helm(options, command, {**wanted.values, "planDigest": made.hash})
+                self._helm(options, command, run.wish.chart, {**wanted.values, "planDigest": made.hash})
             held.check()
 
         orders = converge.Orders(
@@ -33,13 +33,18 @@ class ActionModule(OrbitAction):
                 options["rollout_timeout"], options["gate_timeout"], options["soak"], options["lock_timeout"]
             ),
             plan_hash=options["plan_hash"],
+            revision=options["revision"],
+            backup=options["backup"],
+            one_way=options["one_way"],
+            again=options["restart_check"],
             interrupted=options["interrupted"],
             recover=options["recover"],
             pause=options["pause"],
             check=self.check,
         )
         with api:
-            result = converge.Run(api, helm_command, release, wish_of(options), orders, self.say, apply).run()
+            run = converge.Run(api, helm_command, release, wish_of(options), orders, self.say, apply)
+            result = run.run()
         made, wanted = result.plan, result.wanted
         return {
             "changed": bool(made.steps or result.restarted),
@@ -53,7 +58,7 @@ class ActionModule(OrbitAction):
             "paused": result.paused,
         }
 
-    def _helm(self, options: Options, command: str, values: dict[str, Any]) -> None:
+    def _helm(self, options: Options, command: str, chart: str, values: dict[str, Any]) -> None:
         """Apply the release with kubernetes.core.helm. Raises OrbitError."""
         arguments = {
             "binary_path": command,
@@ -61,8 +66,8 @@ class ActionModule(OrbitAction):
             "context": options["context"] or None,
             "release_name": options["release"],
             "release_namespace": options["namespace"],
-            "chart_ref": options["chart"],
-            "chart_version": options["chart_version"] or None,
+            "chart_ref": chart,
+            "chart_version": (options["chart_version"] if chart == options["chart"] else "") or None,
             # It compares values only: with the hash of the plan they differ whenever there is a step.
             "release_values": values,
             # The rollout is watched here, which says more and ends sooner than Helm's own wait.

@@ -28,6 +28,10 @@ options:
     type: list
     elements: path
     default: []
+  overrides:
+    description: Values of this run alone, such as the version of an upgrade. They win over all others.
+    type: dict
+    default: {}
   storage_provider:
     description: What provisions the volumes. It decides the default parameters of the storage class.
     type: str

@@ -30,8 +30,25 @@ options:
     description: Kinds of steps that this run may take besides C(install), C(configure) and C(roll).
     type: list
     elements: str
-    choices: [adopt, upgrade, scale_out, scale_in, grow_storage, reshape]
+    choices: [adopt, upgrade, downgrade, version_skip, scale_out, scale_in, grow_storage, reshape]
     default: []
+  revision:
+    description:
+      - Go back to what this revision was, instead of what the other options say. Volumes and replica count stay.
+      - 0 means the last one that was good.
+    type: int
+  backup:
+    description: What an upgrade has to fall back on, such as a backup set. Without it a step C(upgrade) is refused.
+    type: str
+    default: ""
+  one_way:
+    description: Whether an upgrade may change the format of the data so that the version before cannot read it.
+    type: bool
+    default: false
+  restart_check:
+    description: Whether an upgrade restarts its first ordinal twice, to see that it keeps what it has written itself.
+    type: bool
+    default: true
   rollout_timeout:
     description: Seconds until a rollout that makes no end is given up. One that cannot succeed ends at once.
     type: int

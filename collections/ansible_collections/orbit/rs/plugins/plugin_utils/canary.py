@@ -60,6 +60,8 @@ class Canary:
     record: Record
     patience: Patience
     origin: Origin
+    returns: bool = True  # whether the old version can read what the new one has written
+    again: bool = False  # restart the first ordinal once more: it must keep what the new version has written
 
     def before(self) -> None:
         """See that every ordinal is good before any is touched. Raises OrbitError."""
@@ -76,6 +78,11 @@ class Canary:
             return self._roll(apply, pause)
         except OrbitError as error:
             self.held.check()
+            if not self.returns:
+                raise OrbitError(
+                    f"{error.seen}\nThe rollout stopped: the version before cannot read the data of this one.",
+                    f"{error.remedy}\nCorrect it and run again; what is not restarted yet waits.",
+                ) from error
             self.revert(error)
             raise
 
@@ -95,6 +102,10 @@ class Canary:
             self.record.event("stop", ordinal)
             self._partition(ordinal)
             self._gate(ordinal)
+            if self.again and number == 1:
+                self.watch.say(f"ordinal {ordinal} restarts once more, to see that it keeps what it has written now")
+                self.watch.restart(ordinal)
+                self.watch.expect_good(self.watch.until_good(self.patience, only=[ordinal])[1])
             self.record.event("good", ordinal)
             if pause and number == 1 and number < len(waiting):
                 self.watch.unmark()

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import (
     desired,
+    helm,
     lock,
     objects,
     plan,
     report,
+    revisions,
     rollout,
     snapshot,
     watch,
@@ -26,15 +30,16 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Check,
     Desired,
+    Finding,
     HelmRelease,
     Object,
     OrbitError,
     OrdinalState,
     Patience,
+    Permission,
     Plan,
     Release,
     Snapshot,
-    StepKind,
     Verdict,
 )
 from ansible_collections.orbit.rs.plugins.plugin_utils.record import Record, write
@@ -45,8 +50,12 @@ class Orders:
     """What a playbook lets its run do."""
 
     operation: str  # as people call it: deploy, upgrade, scale
-    allowed: frozenset[StepKind]
+    allowed: frozenset[Permission]
     patience: Patience
+    revision: int | None = None  # go back to this one instead of what the inventory wants; 0: the last good one
+    backup: str = ""  # what an upgrade has to fall back on: a backup set, or that somebody does without
+    one_way: bool = False  # upgrade also where the data could not be read by the version before
+    again: bool = False  # in an upgrade, restart the first ordinal twice: it must keep what it has written itself
     plan_hash: str = ""  # the only plan that is approved; empty: any
     interrupted: str = "resume"  # what becomes of a run that was killed: resume, or revert
     recover: bool = False  # free a release that a killed Helm has left pending
@@ -69,10 +78,13 @@ class Result:
 
 @dataclasses.dataclass
 class Run:
-    """One run of a playbook for one release. `apply` lets Helm apply a plan; `say` gets the progress, line by line."""
+    """One run of a playbook for one release.
+
+    `tool` is its Helm, and `apply` lets it apply a plan; `say` gets the progress, line by line.
+    """
 
     cluster: Cluster
-    helm: Helm
+    tool: Helm
     release: Release
     wish: Wish
     orders: Orders
@@ -81,6 +93,23 @@ class Run:
 
     def run(self) -> Result:
         """Make the release what is wanted; in check mode only say how. Raises OrbitError."""
+        if self.orders.revision is None:
+            return self._run()
+        with tempfile.TemporaryDirectory(prefix="orbit-rs-") as folder:
+            self._go_back(Path(folder), self.orders.revision)
+            return self._run()
+
+    def _go_back(self, folder: Path, number: int) -> None:
+        """Wish for what an earlier revision was. Raises OrbitError."""
+        secrets = revisions.read(self.cluster, self.release)
+        number = number or revisions.last_good(secrets, revisions.records(self.cluster, self.release))
+        self.say(f"going back to what revision {number} was")
+        live = watch.stored_statefulset(self.release, helm.newest(secrets))
+        with contextlib.suppress(ApiError):
+            live = self.cluster.get(self.cluster.path(live))
+        self.wish = revisions.wish(secrets, number, live, folder, self.wish)
+
+    def _run(self) -> Result:
         wanted, live, made = self._plan()
         left = _left(live)
         pending = live.release is not None and live.release.status.startswith("pending-")
@@ -101,8 +130,40 @@ class Run:
         return lock.held(self.cluster, self.release, self.orders.operation, self.say, wait=self.orders.patience.lock)
 
     def _plan(self) -> tuple[Desired, Snapshot, Plan]:
-        wanted, live, findings = desired.compare(self.cluster, self.helm, self.release, self.wish)
-        return wanted, live, plan.make_plan(wanted, live, findings, self.orders.allowed)
+        wanted, live, findings = desired.compare(self.cluster, self.tool, self.release, self.wish)
+        made = plan.make_plan(wanted, live, findings, self.orders.allowed)
+        if any(step.kind == "upgrade" for step in made.steps):
+            more = (*self._backup(), *self._one_way(wanted))
+            made = dataclasses.replace(made, findings=(*made.findings, *more))
+        return wanted, live, made
+
+    def _backup(self) -> list[Finding]:
+        if self.orders.backup or self.orders.operation == "rollback":
+            return []
+        return [
+            Finding(
+                "error",
+                "backup",
+                "There is no backup set to fall back on, should the new version damage its data.",
+                "Name a repository in orbit_rs_backup_repository, and the upgrade begins with a backup. To do without "
+                "one: -e orbit_rs_upgrade_without_backup=true",
+            )
+        ]
+
+    def _one_way(self, wanted: Desired) -> list[Finding]:
+        """Whether the return to the version before is closed; an error unless somebody accepts that."""
+        before = helm.content(revisions.read(self.cluster, self.release)[0])["chart"]["metadata"]
+        why = revisions.one_way(before, self.tool.metadata(self.wish.chart, self.wish.chart_version))
+        if not why:
+            return []
+        return [
+            Finding(
+                "warning" if self.orders.one_way else "error",
+                "data format",
+                f"After this upgrade there is no way back: {why}",
+                "A rollout that fails then stops where it is. To accept that: -e orbit_rs_upgrade_one_way=true",
+            )
+        ]
 
     def _show(self, made: Plan) -> None:
         """Print the plan. Raises OrbitError for one that must not be acted on."""
@@ -172,14 +233,14 @@ class Run:
         """Undo the revision that a killed Helm has left pending."""
         self.say(f"revision {release.revision} is {release.status}, its Helm was killed: it is undone")
         if base:
-            self.helm.rollback(self.release, base)
+            self.tool.rollback(self.release, base)
             return
         # No revision to go back to. Only Helm's note goes: the next install takes over what this one has made.
         name = f"sh.helm.release.v1.{self.release.name}.v{release.revision}"
         self.cluster.request("DELETE", f"/api/v1/namespaces/{self.release.namespace}/secrets/{name}")
 
     def _canary(self, origin: Origin, live: Snapshot, held: lock.Held, record: Record) -> Canary:
-        return Canary(self.helm, self.release, self._watch(live), held, record, self.orders.patience, origin)
+        return Canary(self.tool, self.release, self._watch(live), held, record, self.orders.patience, origin)
 
     def _watch(self, live: Snapshot) -> watch.Watch:
         statefulset = watch.stored_statefulset(self.release, live.release)
@@ -204,9 +265,12 @@ class Run:
             held.check()
             self.apply(made, wanted, held)
 
+        upgrades = any(step.kind == "upgrade" for step in made.steps)
         rolls = any(step.risk == "restarts_pods" for step in made.steps)
         if rolls and origin.base and statefulset and (left or _all_ready(statefulset)):
             rolling = self._canary(origin, live, held, record)
+            rolling.again = upgrades and self.orders.again
+            rolling.returns = not any(item.check == "data format" for item in made.findings)
             if not left:
                 rolling.before()
             try:
@@ -226,7 +290,7 @@ class Run:
         return self._good(made, wanted, self._read() if needed else live, held)
 
     def _read(self) -> Snapshot:
-        return snapshot.read(self.cluster, self.helm, self.release, planning=False)
+        return snapshot.read(self.cluster, self.tool, self.release, planning=False)
 
     def _good(
         self, made: Plan, wanted: Desired, live: Snapshot, held: lock.Held | None, *, paused: bool = False

@@ -45,6 +45,7 @@ class Wish:
     storage_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     storage_default: bool = False
     namespace_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # values of this run alone
 
 
 def compare(cluster: Cluster, helm: Helm, release: Release, wish: Wish) -> tuple[Desired, Snapshot, list[Finding]]:
@@ -66,7 +67,9 @@ def compare(cluster: Cluster, helm: Helm, release: Release, wish: Wish) -> tuple
 def _values(wish: Wish) -> tuple[dict[str, Any], list[Finding]]:
     """The layers of values, merged and translated, with the warnings about them."""
     own = {"persistence": {"storageClass": wish.storage_class}} if wish.storage_class else {}
-    return values.translate(values.merge(own, *(_file(path) for path in wish.values_files), wish.values))
+    return values.translate(
+        values.merge(own, *(_file(path) for path in wish.values_files), wish.values, wish.overrides)
+    )
 
 
 def _with_live_count(effective: dict[str, Any], live: Snapshot) -> dict[str, Any]:

@@ -179,13 +179,19 @@ class Helm:
 
     def chart(self, chart: str, version: str = "") -> tuple[str, str]:
         """Name-version and appVersion of a chart, such as ("orbit-rs-0.1.0", "v0.1.0"). Raises OrbitError."""
+        data = self.metadata(chart, version)
+        return f"{data['name']}-{data['version']}", str(data.get("appVersion") or "")
+
+    def metadata(self, chart: str, version: str = "") -> dict[str, Any]:
+        """What Chart.yaml says. Raises OrbitError."""
+        data: dict[str, Any] = yaml.safe_load(self._chart_yaml(chart, version))
+        return data
+
+    def _chart_yaml(self, chart: str, version: str) -> str:
         file = Path(chart) / "Chart.yaml"
         if file.is_file():
-            text = file.read_text(encoding="utf-8")
-        else:
-            text = self._run("show", "chart", chart, *([f"--version={version}"] if version else []))
-        data = yaml.safe_load(text)
-        return f"{data['name']}-{data['version']}", str(data.get("appVersion") or "")
+            return file.read_text(encoding="utf-8")
+        return self._run("show", "chart", chart, *([f"--version={version}"] if version else []))
 
     def schema(self, chart: str, version: str = "") -> Mapping[str, Any]:
         """The values schema of a chart in a folder; empty when it has none or is no folder, then Helm checks alone."""
@@ -204,15 +210,20 @@ def newest(secrets: Iterable[Object]) -> HelmRelease | None:
     revisions = [secret for secret in secrets if secret.get("type") == "helm.sh/release.v1"]
     if not revisions:
         return None
-    secret = max(revisions, key=_revision)
+    deployed = [revision(item) for item in revisions if item["metadata"]["labels"]["status"] == "deployed"]
+    return _release(content(max(revisions, key=revision)), max(deployed, default=0))
+
+
+def content(secret: Object) -> dict[str, Any]:
+    """What Helm has stored of one revision: chart, config (the user's values), manifest, info."""
     packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))  # the API's encoding, then Helm's
-    deployed = [_revision(item) for item in revisions if item["metadata"]["labels"]["status"] == "deployed"]
     # Releases from before Helm compressed them are plain.
-    content = gzip.decompress(packed) if packed.startswith(b"\x1f\x8b") else packed
-    return _release(json.loads(content), max(deployed, default=0))
+    found: dict[str, Any] = json.loads(gzip.decompress(packed) if packed.startswith(b"\x1f\x8b") else packed)
+    return found
 
 
-def _revision(secret: Object) -> int:
+def revision(secret: Object) -> int:
+    """Number of the revision that a Secret of Helm's holds."""
     return int(secret["metadata"]["labels"]["version"])
 
 

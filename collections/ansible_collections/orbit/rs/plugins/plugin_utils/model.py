@@ -31,6 +31,9 @@ StepKind = Literal[
     "scale_in",
 ]
 
+# What a playbook lets a run do: kinds of steps, and changes of the version that are refused otherwise.
+Permission = StepKind | Literal["downgrade", "version_skip"]
+
 # What a step can cost, from nothing to everything.
 Risk = Literal["safe", "restarts_pods", "removes_data_owner", "destroys_data"]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -22,6 +23,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Finding,
     HelmRelease,
     Object,
+    Permission,
     Plan,
     Release,
     Snapshot,
@@ -61,11 +63,11 @@ _LATER = "an operation that this version of the collection does not have yet"
 
 
 # What deploy does to a release; other playbooks add to it.
-DEPLOY: frozenset[StepKind] = frozenset({"install", "configure", "roll"})
+DEPLOY: frozenset[Permission] = frozenset({"install", "configure", "roll"})
 
 
 def make_plan(
-    desired: Desired, snapshot: Snapshot, findings: Sequence[Finding], allowed: frozenset[StepKind] = DEPLOY
+    desired: Desired, snapshot: Snapshot, findings: Sequence[Finding], allowed: frozenset[Permission] = DEPLOY
 ) -> Plan:
     """Compare what is wanted with what is there. Touches nothing; the same input gives the same plan and hash.
 
@@ -203,7 +205,7 @@ def _steps(
     release: HelmRelease | None,
     changes: Sequence[Difference],
     unrecorded: Sequence[Difference],
-    allowed: frozenset[StepKind],
+    allowed: frozenset[Permission],
 ) -> list[Step]:
     statefulset = objects.find(desired.objects, "StatefulSet") or {}
     name = objects.key(statefulset)
@@ -290,7 +292,7 @@ def _immutable(changes: Iterable[Difference]) -> list[Finding]:
 
 
 def _statefulset(
-    desired: Desired, snapshot: Snapshot, changes: Sequence[Difference], allowed: frozenset[StepKind]
+    desired: Desired, snapshot: Snapshot, changes: Sequence[Difference], allowed: frozenset[Permission]
 ) -> list[Finding]:
     """Refusals for what is not allowed to happen to a running StatefulSet."""
     result: list[Finding] = []
@@ -309,8 +311,8 @@ def _statefulset(
             immutable.append(change)
     image = _image_change(desired, mine)
     other = image is not None and _other_version(str(image.wanted), str(image.found))
-    if image and other and "upgrade" not in allowed and not _none_ready(snapshot):
-        result.append(_version(image))
+    if image and other and not _none_ready(snapshot):
+        result.extend(_jump(image, allowed) if "upgrade" in allowed else [_version(image)])
     if immutable:
         seen = "; ".join(f"{item.path} is {_short(item.found)}, not {_short(item.wanted)}" for item in immutable)
         result.append(
@@ -375,6 +377,40 @@ def _version(image: Difference) -> Finding:
         f"The image is {image.found}{who}; wanted is {image.wanted}. Deploy does not change the version.",
         f"To deploy everything else now: set {keep}. To change the version: ansible-playbook orbit.rs.upgrade",
     )
+
+
+def _jump(image: Difference, allowed: frozenset[Permission]) -> list[Finding]:
+    """Refusal of a step back, or over a minor version, that nobody has asked for."""
+    before, after = (_numbers(preflight.image(str(text))[1]) for text in (image.found, image.wanted))
+    if not before or not after:
+        return []
+    step = f"from {preflight.image(str(image.found))[1]} to {preflight.image(str(image.wanted))[1]}"
+    if after < before and "downgrade" not in allowed:
+        return [
+            Finding(
+                "error",
+                "version",
+                f"{step} is a downgrade: the older server may not read the data of the newer one.",
+                "To go back to a revision that was good: ansible-playbook orbit.rs.rollback. To do it all the same: "
+                "-e orbit_rs_allow_downgrade=true",
+            )
+        ]
+    if after[0] == before[0] and after[1] > before[1] + 1 and "version_skip" not in allowed:
+        return [
+            Finding(
+                "error",
+                "version",
+                f"{step} skips a minor version.",
+                f"Upgrade to {before[0]}.{before[1] + 1} first. To skip it: -e orbit_rs_allow_version_skip=true",
+            )
+        ]
+    return []
+
+
+def _numbers(tag: str) -> tuple[int, ...]:
+    """The version that a tag begins with, () when it is none."""
+    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", tag)
+    return tuple(int(part or 0) for part in found.groups()) if found else ()
 
 
 def _image_change(desired: Desired, changes: Iterable[Difference]) -> Difference | None:

@@ -188,6 +188,12 @@ class Watch:
             pod = f"{self.statefulset['metadata']['name']}-{ordinal}"
             self._marks[ordinal] = gate.mark(self._cluster, self._release.namespace, pod, port, tls=self._tls)
 
+    def restart(self, ordinal: int) -> None:
+        """Restart an ordinal once more, as it is: what its server wrote itself must survive, too."""
+        self.unmark()
+        self.mark(ordinal)
+        self._delete(f"{self.statefulset['metadata']['name']}-{ordinal}")
+
     def unmark(self) -> None:
         """Delete the keys of mark() again. Raises OrbitError."""
         port = container_ports(self.statefulset).get("redis", 0)
