@@ -8,7 +8,9 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 import redis
 
 ROOT = Path(__file__).resolve().parent.parent
+CLIENTS = ROOT / "testbed" / "clients.py"
 KUBECONFIG = os.environ.get("ORBIT_RS_KUBECONFIG") or os.environ.get("KUBECONFIG", "")
 # Of the cluster's objects, those that a release may bring along.
 CLUSTER_KINDS = ("storageclasses", "clusterroles", "clusterrolebindings", "customresourcedefinitions")
@@ -128,6 +131,47 @@ class Deployed:
                 values.append(client.get(key))
         return values
 
+    @contextlib.contextmanager
+    def clients(self) -> Iterator[Clients]:
+        """Run clients in the cluster that write to every ordinal and knock at the Service, until the end of `with`."""
+        restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "clients"},
+            "spec": {
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": False,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 1001,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [
+                    {
+                        "name": "clients",
+                        "image": "orbit-rs/orbit-server:v0.1.0",
+                        "imagePullPolicy": "Never",
+                        "command": ["python3", "-c", CLIENTS.read_text(), "write", "orbit-server-headless", "3"],
+                        "securityContext": restricted,
+                    }
+                ],
+            },
+        }
+        self.apply(pod)
+        try:
+            self.kubectl("wait pod/clients --for condition=Ready --timeout 60s")
+            yield Clients(self)
+        finally:
+            self.kubectl("delete pod clients --wait --ignore-not-found")
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Create or change objects, as kubectl does."""
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({"apiVersion": "v1", "kind": "List", "items": list(objects)}, file)
+            file.flush()
+            self.kubectl(f"apply --filename {file.name}")
+
     def wait_ready(self, seconds: int = 120) -> None:
         """Wait until the StatefulSet is rolled out and all three pods are Ready."""
         self.kubectl(f"rollout status statefulset/orbit-server --timeout {seconds}s")
@@ -142,6 +186,28 @@ class Deployed:
                 return later
             earlier = later
         raise AssertionError("the namespace does not come to rest, so nothing can be said about who touches it")
+
+
+@dataclasses.dataclass(frozen=True)
+class Clients:
+    """Clients that are at work in the cluster."""
+
+    deployed: Deployed
+
+    def verify(self) -> Any:
+        """Read all acknowledged writes back: {"0": {"acknowledged": 3, "lost": []}, ..., "service": {"good": ...}}."""
+        said = self.deployed.kubectl(
+            f"exec clients -- python3 -c {shlex.quote(CLIENTS.read_text())} verify orbit-server-headless 3"
+        )
+        return json.loads(said)
+
+    def nothing_is_lost(self) -> Any:
+        """Fail the test when an acknowledged write is not there any more, or when nothing was written."""
+        found = self.verify()
+        for ordinal in "012":
+            assert found[ordinal]["acknowledged"] > 0
+            assert found[ordinal]["lost"] == [], f"ordinal {ordinal} has lost acknowledged writes"
+        return found
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,9 @@ BUILD = ROOT / "build"
 JUNIT = BUILD / "junit"
 COLLECTION = "collections/ansible_collections/orbit/rs"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orbit-rs"
+# Of the stand-in server: good ones, and v0.2.0 with each of the faults that a scenario upgrades to.
+FAULTS = ("crash", "exit", "unready", "wrong-data", "read-only", "lose-write", "slow-start", "ignore-term")
+VERSIONS = ("v0.1.0", "v0.2.0", "v0.3.0", *(f"v0.2.0-{fault}" for fault in FAULTS))
 LEFTOVERS = "orbit-rs-test-"  # how the clusters of test runs are called
 
 
@@ -132,7 +135,8 @@ def cluster() -> Iterator[tuple[str, bool]]:
         kubeconfig = str(CACHE / "clusters" / name / "kubeconfig")
         os.environ.update(KUBECONFIG=kubeconfig, ORBIT_RS_KUBECONFIG=kubeconfig)
         try:
-            yield name, testbed("up", "--name", name) and testbed("load", "--name", name)
+            images = ("load", "--name", name, "--versions", ",".join(VERSIONS))
+            yield name, testbed("up", "--name", name) and testbed(*images)
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)  # impatience must not leave a cluster behind

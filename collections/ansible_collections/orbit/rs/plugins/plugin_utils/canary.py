@@ -130,6 +130,7 @@ class Canary:
         """Let go of the partition, and gate every ordinal. Raises OrbitError."""
         if rollout.partition(self.watch.statefulset):
             self._partition(0)
+            self.watch.until_observed(self.patience.rollout)
         verdict, checks = self.watch.until_good(self.patience)
         self.watch.expect_good(checks)
         return verdict, checks

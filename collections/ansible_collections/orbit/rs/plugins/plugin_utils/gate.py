@@ -10,6 +10,7 @@ import http.client
 import re
 import socket
 import ssl
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import PARALLEL, 
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, OrbitError
 
 SECONDS = 5  # until an answer is missing
+WRITE_SECONDS = 0.005  # between two writes of a mark
 PORTS = ("http", "grpc", "metrics", "redis")  # names of the container's ports that the checks use
 HEALTH = "/health/ready"
 METRICS = "/metrics"
@@ -42,7 +44,6 @@ _SAMPLE = re.compile(
 
 
 CheckName = Literal["health", "grpc", "metrics", "data", "kept"]
-Mark = tuple[str, str]  # key and value
 
 
 class _Failed(Exception):
@@ -61,7 +62,7 @@ def gate(
 ) -> list[Check]:
     """Check the ordinals of `pods` once, side by side, each through a port-forward of its own.
 
-    `ports` has the container's ports by name; `marks` what mark() has left on ordinals, which must still be there.
+    `ports` has the container's ports by name; `marks` what must have survived a restart.
     """
     needed = {name: number for name, number in ports.items() if name in PORTS}
 
@@ -77,26 +78,62 @@ def gate(
         return [check for checks in pool.map(through, pods) for check in checks]
 
 
-def mark(cluster: Cluster, namespace: str, pod: str, port: int, *, tls: bool = False) -> Mark:
-    """Write a key of our own as the last thing before a restart, which must not lose it. Raises OrbitError."""
-    key, value = f"orbit.rs:mark:{uuid.uuid4().hex}", uuid.uuid4().hex
-    _data_call(cluster, namespace, pod, port, tls, "OK", "SET", key, value)
-    return key, value
+class Mark:
+    """A key with a number that goes up until its pod stops: what was acknowledged must be there after a restart."""
 
+    def __init__(self, cluster: Cluster, namespace: str, pod: str, port: int, tls: bool) -> None:
+        self.key = f"orbit.rs:mark:{uuid.uuid4().hex}"
+        self.acknowledged = 0
+        self._port, self._tls = port, tls
+        self._where = (cluster, namespace, pod)
+        self._stack = contextlib.ExitStack()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
 
-def unmark(cluster: Cluster, namespace: str, pod: str, port: int, left: Mark, *, tls: bool = False) -> None:
-    """Delete the key again. Raises OrbitError."""
-    _data_call(cluster, namespace, pod, port, tls, 1, "DEL", left[0])
+    def start(self) -> None:
+        """Write the first number, then go on from another thread. Raises OrbitError when it is not taken."""
+        self._redis = self._connect()
+        try:
+            self._next()
+        except (_Failed, OSError) as error:
+            self._stack.close()
+            raise self._refused(error) from error
+        self._thread.start()
 
+    def stop(self) -> None:
+        """Stop writing, if the pod has not ended that already."""
+        self._stop.set()
+        if self._thread.ident:
+            self._thread.join()
+        self._stack.close()
 
-def _data_call(cluster: Cluster, namespace: str, pod: str, port: int, tls: bool, answer: object, *words: str) -> None:
-    try:
-        with cluster.forward(namespace, pod, [port]) as local, _Redis(local[port], tls) as redis:
-            _expect(words[0], redis.call(*words), answer)
-    except (_Failed, OSError) as error:
-        raise OrbitError(
-            f"{pod}: {error}.", "It should take writes. See its log: " + f"kubectl logs {pod} -n {namespace}"
-        ) from error
+    def remove(self) -> None:
+        """Delete the key. Raises OrbitError."""
+        self.stop()
+        try:
+            self._connect().call("DEL", self.key)
+        except (_Failed, OSError) as error:
+            raise self._refused(error) from error
+        finally:
+            self._stack.close()
+
+    def _connect(self) -> _Redis:
+        cluster, namespace, pod = self._where
+        local = self._stack.enter_context(cluster.forward(namespace, pod, [self._port]))
+        return self._stack.enter_context(_Redis(local[self._port], self._tls))
+
+    def _next(self) -> None:
+        _expect("SET", self._redis.call("SET", self.key, str(self.acknowledged + 1)), "OK")
+        self.acknowledged += 1
+
+    def _write(self) -> None:
+        with contextlib.suppress(_Failed, OSError):  # the pod stops
+            while not self._stop.wait(WRITE_SECONDS):
+                self._next()
+
+    def _refused(self, error: Exception) -> OrbitError:
+        dummy, namespace, pod = self._where
+        return OrbitError(f"{pod} does not take writes: {error}.", f"See its log: kubectl logs {pod} -n {namespace}")
 
 
 def check_ordinal(
@@ -232,12 +269,14 @@ def _data(port: int, write: bool, tls: bool) -> str:
     return f"{'write, read, delete' if write else 'read'} in {(time.monotonic() - start) * 1000:.0f} ms"
 
 
-def _kept(port: int, tls: bool, left: Mark) -> str:
+def _kept(port: int, tls: bool, mark: Mark) -> str:
+    mark.stop()
     with _Redis(port, tls) as redis:
-        found = redis.call("GET", left[0])
-    if found != left[1]:
-        raise _Failed(f"what was written before the restart is {'gone' if found is None else 'changed'}")
-    return "what was written before the restart is there"
+        found = redis.call("GET", mark.key)
+    # One more than was acknowledged is no loss: the answer did not come through.
+    if not str(found).isdecimal() or int(found or 0) < mark.acknowledged:
+        raise _Failed(f"write {mark.acknowledged}, acknowledged before the restart, is gone: {found!r} is there")
+    return f"all {mark.acknowledged} writes from before the restart are there"
 
 
 def _expect(what: str, answer: object, wanted: object) -> None:

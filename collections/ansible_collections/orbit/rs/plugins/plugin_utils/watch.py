@@ -182,24 +182,24 @@ class Watch:
         return next(state for state in self.look().ordinals if state.ordinal == ordinal)
 
     def mark(self, ordinal: int) -> None:
-        """Write a key on an ordinal that its restart must not lose; every later gate of it looks for that key."""
+        """Write to an ordinal until it stops; every later gate sees that nothing of it is lost. Raises OrbitError."""
         port = container_ports(self.statefulset).get("redis")
         if port and ordinal not in self._marks:
             pod = f"{self.statefulset['metadata']['name']}-{ordinal}"
-            self._marks[ordinal] = gate.mark(self._cluster, self._release.namespace, pod, port, tls=self._tls)
+            mark = gate.Mark(self._cluster, self._release.namespace, pod, port, self._tls)
+            mark.start()
+            self._marks[ordinal] = mark
 
     def restart(self, ordinal: int) -> None:
-        """Restart an ordinal once more, as it is: what its server wrote itself must survive, too."""
+        """Restart an ordinal as it is: what its server has written itself must survive, too. Raises OrbitError."""
         self.unmark()
         self.mark(ordinal)
         self._delete(f"{self.statefulset['metadata']['name']}-{ordinal}")
 
     def unmark(self) -> None:
-        """Delete the keys of mark() again. Raises OrbitError."""
-        port = container_ports(self.statefulset).get("redis", 0)
-        for ordinal in list(self._marks):
-            pod = f"{self.statefulset['metadata']['name']}-{ordinal}"
-            gate.unmark(self._cluster, self._release.namespace, pod, port, self._marks.pop(ordinal), tls=self._tls)
+        """Take away again what mark() has written. Raises OrbitError."""
+        while self._marks:
+            self._marks.popitem()[1].remove()
 
     def until_observed(self, timeout: float) -> None:
         """Wait until the controller has seen the newest StatefulSet; what was said before does not count any more."""

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Upgrades that end well, are refused, or are interrupted and go on."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+VARIABLES = "@molecule/upgrade/variables.yml"
+
+
+@pytest.fixture(scope="module")
+def clients(deployed):
+    with deployed.clients() as clients:
+        yield clients
+
+
+def play(deployed, playbook, *more):
+    return deployed.playbook("-e", VARIABLES, *more, playbook=playbook)
+
+
+def images(deployed):
+    return [pod["spec"]["containers"][0]["image"].rpartition(":")[2] for pod in deployed.pods()]
+
+
+def test_check_mode_shows_the_upgrade_and_touches_nothing(deployed):
+    before = deployed.at_rest()
+    output = play(deployed, "upgrade", "-e", "orbit_rs_version=v0.2.0", "--check", "--diff")
+    assert re.search(r"1  upgrade +change orbit-rs/orbit-server:v0.1.0 to orbit-rs/orbit-server:v0.2.0", output)
+    assert "changed=1" in output
+    assert deployed.fingerprint() == before
+
+
+REFUSED = {
+    "a downgrade": (("orbit_rs_version=v0.0.9",), "is a downgrade"),
+    "a skipped minor version": (("orbit_rs_version=v0.3.0",), "skips a minor version"),
+    "no backup": (
+        ("orbit_rs_version=v0.2.0", "orbit_rs_upgrade_without_backup=false"),
+        "no backup set to fall back on",
+    ),
+    "a revision that is gone": (("orbit_rs_revision=99",), "Helm keeps no revision 99"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_with_a_sentence_and_untouched(deployed, case):
+    variables, says = REFUSED[case]
+    before = deployed.at_rest()
+    more = [word for variable in variables for word in ("-e", variable)]
+    playbook = "rollback" if "revision" in variables[0] else "upgrade"
+    ended = deployed.try_playbook("-e", VARIABLES, *more, playbook=playbook)
+    assert ended.returncode != 0, ended.stdout
+    assert says in ended.stdout
+    assert deployed.fingerprint() == before
+
+
+def test_a_good_upgrade_loses_nothing_and_no_client_of_the_service_notices(deployed, clients):
+    before = clients.verify()["service"]["bad"]
+    output = play(deployed, "upgrade", "-e", "orbit_rs_version=v0.2.0")
+    assert "changed=1" in output
+    assert images(deployed) == ["v0.2.0"] * 3
+    found = clients.nothing_is_lost()
+    assert found["service"]["bad"] == before
+    assert found["service"]["good"] > 50
+    assert "changed=0" in play(deployed, "upgrade", "-e", "orbit_rs_version=v0.2.0")
+
+
+def test_deploy_refuses_to_take_the_version_back(deployed):
+    ended = deployed.try_playbook("-e", VARIABLES)
+    assert ended.returncode != 0
+    assert "Deploy does not change the version" in ended.stdout
+
+
+def test_rollback_takes_it_back_to_what_was_good(deployed, clients):
+    assert "going back to what revision" in play(deployed, "rollback")
+    assert images(deployed) == ["v0.1.0"] * 3
+    clients.nothing_is_lost()
+
+
+def test_a_pause_after_the_first_ordinal_goes_back_or_on(deployed, clients):
+    version = ("-e", "orbit_rs_version=v0.2.0")
+    assert "Paused: orbit-server-2" in play(deployed, "upgrade", *version, "-e", "orbit_rs_pause=true")
+    assert images(deployed) == ["v0.1.0", "v0.1.0", "v0.2.0"]
+
+    ended = deployed.try_playbook("-e", VARIABLES, *version, "-e", "orbit_rs_interrupted=revert", playbook="upgrade")
+    assert ended.returncode != 0
+    assert "Rolled back: all 3 ordinals" in ended.stdout
+    assert images(deployed) == ["v0.1.0"] * 3
+
+    play(deployed, "upgrade", *version, "-e", "orbit_rs_pause=true")
+    assert images(deployed) == ["v0.1.0", "v0.1.0", "v0.2.0"]
+    play(deployed, "upgrade", *version)
+    assert images(deployed) == ["v0.2.0"] * 3
+    clients.nothing_is_lost()
+
+
+def start(deployed, *more):
+    """Start an upgrade as the leader of a process group of its own."""
+    command = ("ansible-playbook", "-i", "inventories/kind", "playbooks/upgrade.yml", "-e", VARIABLES)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
+    return subprocess.Popen(
+        (*command, "-e", f"orbit_rs_namespace={deployed.namespace}", *more),
+        env=ours,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+
+
+def killed(deployed, seconds, *more):
+    """Start an upgrade, and kill it, with all its children, some seconds after it has taken the lock."""
+    with start(deployed, *more) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "To allow this plan" in line:
+                break
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.read()
+
+
+@pytest.mark.parametrize("interrupted", ["resume", "revert"])
+def test_a_run_that_was_killed_is_finished_by_the_next(deployed, clients, interrupted):
+    now = images(deployed)[0]
+    then = "v0.1.0" if now == "v0.2.0" else "v0.2.0"
+    seed = random.randrange(1000)
+    print(f"seed {seed}")
+    version = ("-e", f"orbit_rs_version={then}", "-e", "orbit_rs_allow_downgrade=true")
+    killed(deployed, random.Random(seed).uniform(0.5, 20), *version)
+    ended = deployed.try_playbook(
+        "-e", VARIABLES, *version, "-e", f"orbit_rs_interrupted={interrupted}", playbook="upgrade"
+    )
+    if interrupted == "resume" or "Rolled back" not in ended.stdout:
+        assert ended.returncode == 0, ended.stdout
+        assert images(deployed) == [then] * 3
+    else:
+        assert images(deployed) == [now] * 3
+    statefulset = deployed.get("statefulset orbit-server")
+    assert not statefulset["spec"]["updateStrategy"]["rollingUpdate"].get("partition")
+    assert "orbit.rs/unfinished" not in deployed.get("lease orbit-rs.orbit.rs")["metadata"]["annotations"]
+    clients.nothing_is_lost()
+
+
+def test_of_two_runs_one_works_and_the_other_names_it(deployed):
+    now = images(deployed)[0]
+    version = (
+        "-e",
+        f"orbit_rs_version={'v0.1.0' if now == 'v0.2.0' else 'v0.2.0'}",
+        "-e",
+        "orbit_rs_allow_downgrade=true",
+    )
+    with start(deployed, *version) as first:
+        assert first.stdout is not None
+        for line in first.stdout:
+            if "restarts, 1 of 3" in line:
+                break
+        second = deployed.try_playbook("-e", VARIABLES, *version, playbook="upgrade")
+        rest = first.stdout.read()
+        first.wait()
+    assert first.returncode == 0, rest
+    assert second.returncode != 0
+    assert re.search(r"Another run is at work on orbit-rs in namespace \S+: \S+@\S+, upgrade, since", second.stdout)
+    holder = deployed.get("lease orbit-rs.orbit.rs")["spec"].get("holderIdentity")
+    assert not holder, json.dumps(holder)
