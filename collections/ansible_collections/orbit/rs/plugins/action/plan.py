@@ -22,7 +22,7 @@ class ActionModule(OrbitAction):
         wish = wish_of(options)
         with cluster:
             wanted, live, findings = desired.compare(cluster, helm, release, wish)
-        made = plan.make_plan(wanted, live, findings)
+        made = plan.make_plan(wanted, live, findings, plan.DEPLOY | frozenset(options["allow"]))
         text = report.plan_text(made, release)
         if made.refused:
             raise OrbitError(text)

@@ -17,6 +17,12 @@ description:
 author:
   - the orbit.rs authors (@orbit-rs)
 options:
+  allow:
+    description: Kinds of steps that would be taken besides C(install), C(configure) and C(roll).
+    type: list
+    elements: str
+    choices: [adopt, upgrade, downgrade, version_skip, scale_out, scale_in, grow_storage, reshape]
+    default: []
   plan_hash:
     description: Hash of the plan that was approved. When it is set, a plan with steps and another hash is refused.
     type: str

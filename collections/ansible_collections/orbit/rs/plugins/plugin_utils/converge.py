@@ -252,6 +252,10 @@ class Run:
     ) -> Result:
         """Take the steps of the plan, in their order."""
         self._platform(made, wanted)
+        if any(step.kind == "adopt" for step in made.steps):
+            for obj in plan.adoptable(wanted, live):
+                change = plan.ownership(self.release)
+                self.cluster.request("PATCH", self.cluster.path(obj), change, "application/merge-patch+json")
         needed = plan.needs_helm(made)
         statefulset = _statefulset(wanted, live)
         origin = Origin(

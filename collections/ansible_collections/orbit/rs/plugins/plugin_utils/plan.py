@@ -56,6 +56,10 @@ _TEMPLATE = "spec.template"
 _PARTITION = "spec.updateStrategy.rollingUpdate.partition"
 _CLAIMS = "spec.volumeClaimTemplates"
 
+# How Helm knows what is its own.
+_MANAGED = "app.kubernetes.io/managed-by"
+_OWNER, _OWNER_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
+
 # What has to be there before the release, and is not Helm's.
 _PLATFORM = ("Namespace/", "StorageClass/", "VolumeSnapshotClass/")
 
@@ -82,12 +86,15 @@ def make_plan(
 
     platform = _platform(desired, snapshot)
     changes, unrecorded = _changes(desired, snapshot, release)
-    refusals = [*_foreign(desired, snapshot, release), *_immutable(platform), *_immutable(changes)]
-    if release:
+    adopted = adoptable(desired, snapshot) if "adopt" in allowed else ()
+    refusals = [*_foreign(desired, snapshot, release, adopted), *_immutable(platform), *_immutable(changes)]
+    if release or adopted:
         refusals.extend(_statefulset(desired, snapshot, changes, allowed))
     steps: list[Step] = []
     if acted := [change for change in platform if not _is_immutable(change)]:
         steps.append(Step("configure", "safe", _summary(acted), tuple(acted)))
+    if adopted:
+        steps.append(_adopt(adopted))
     steps.extend(_steps(desired, snapshot, release, changes, unrecorded, allowed))
     return _plan(steps, refusals, findings, digest, release)
 
@@ -434,27 +441,56 @@ def _is_ready(pod: Object) -> bool:
     return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
 
 
-def _foreign(desired: Desired, snapshot: Snapshot, release: HelmRelease | None) -> list[Finding]:
+def adoptable(desired: Desired, snapshot: Snapshot) -> tuple[Object, ...]:
+    """Live objects that the release wants to own and that belong to nobody: made by hand, or left by another tool."""
+    release = _installed(snapshot)
+    stored = {objects.key(obj) for obj in release.objects} if release else set()
+    live = (snapshot.objects.get(objects.key(obj)) for obj in desired.objects)
+    return tuple(obj for obj in live if obj and objects.key(obj) not in stored and _owner(obj) is None)
+
+
+def ownership(release: Release) -> Object:
+    """What makes Helm take an object for one of the release's, as a change of it."""
+    return {
+        "metadata": {
+            "labels": {_MANAGED: "Helm"},
+            "annotations": {_OWNER: release.name, _OWNER_NAMESPACE: release.namespace},
+        }
+    }
+
+
+def _adopt(adopted: Sequence[Object]) -> Step:
+    differences = tuple(
+        Difference(
+            objects.key(obj),
+            f"metadata.labels[{_MANAGED}]",
+            "Helm",
+            (obj["metadata"].get("labels") or {}).get(_MANAGED),
+        )
+        for obj in adopted
+    )
+    names = ", ".join(f"{obj['kind']} {obj['metadata']['name']}" for obj in adopted)
+    return Step("adopt", "safe", f"take over {names}", differences)
+
+
+def _foreign(
+    desired: Desired, snapshot: Snapshot, release: HelmRelease | None, adopted: Sequence[Object]
+) -> list[Finding]:
     """Refusal of objects that are there and belong to nobody or to another release: Helm would fail on them."""
     stored = {objects.key(obj) for obj in release.objects} if release else set()
     result = []
     for obj in desired.objects:
         name = objects.key(obj)
         live = snapshot.objects.get(name)
-        if live is None or name in stored or (owner := _owner(live)) == desired.release:
+        if live is None or name in stored or live in adopted or (owner := _owner(live)) == desired.release:
             continue
         if owner:
             seen = f"{name} belongs to the release {owner.name} in namespace {owner.namespace}."
             remedy = "Choose other names: set nameOverride, or orbit_rs_namespace."
         else:
             seen = f"{name} is there and was not made by Helm."
-            commands = (
-                f"kubectl label {_resource(name)} app.kubernetes.io/managed-by=Helm",
-                f"kubectl annotate {_resource(name)} meta.helm.sh/release-name={desired.release.name} "
-                f"meta.helm.sh/release-namespace={desired.release.namespace}",
-            )
             remedy = (
-                f"To adopt it (this version does not do that by itself): {'; '.join(commands)}. Or delete it: "
+                "To take it over, without a restart where nothing else differs: -e orbit_rs_adopt=true. Or delete it: "
                 f"kubectl delete {_resource(name)}"
             )
         result.append(Finding("error", "owner", seen, remedy))
@@ -464,8 +500,8 @@ def _foreign(desired: Desired, snapshot: Snapshot, release: HelmRelease | None) 
 def _owner(live: Object) -> Release | None:
     metadata = live.get("metadata") or {}
     annotations = metadata.get("annotations") or {}
-    name, namespace = annotations.get("meta.helm.sh/release-name"), annotations.get("meta.helm.sh/release-namespace")
-    managed = (metadata.get("labels") or {}).get("app.kubernetes.io/managed-by") == "Helm"
+    name, namespace = annotations.get(_OWNER), annotations.get(_OWNER_NAMESPACE)
+    managed = (metadata.get("labels") or {}).get(_MANAGED) == "Helm"
     return Release(name, namespace) if managed and name and namespace else None
 
 

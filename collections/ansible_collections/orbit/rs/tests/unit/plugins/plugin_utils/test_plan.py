@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Plan, Snapshot
-from ansible_collections.orbit.rs.plugins.plugin_utils.plan import DEPLOY, actions, make_plan, needs_helm
+from ansible_collections.orbit.rs.plugins.plugin_utils.plan import DEPLOY, actions, adoptable, make_plan, needs_helm
 from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils import data
 from hypothesis import given
 from hypothesis import strategies as st
@@ -294,7 +294,7 @@ def test_another_version_repairs_a_rollout_that_never_came_up(ready: bool) -> No
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({}, "kubectl annotate configmap orbit-server-config -n orbit-rs"),
+        ({}, "-e orbit_rs_adopt=true"),
         (
             {
                 "labels": {"app.kubernetes.io/managed-by": "Helm"},
@@ -430,3 +430,40 @@ def test_what_only_the_cluster_changed_is_never_ours(wanted: Edits, live: Edits)
     steps = make_plan(desired, snapshot, ()).steps
     origins = {item.origin for step in steps for item in step.differences}
     assert origins <= {"cluster"}
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_what_was_made_by_hand_is_taken_over_when_that_is_allowed(allowed: bool) -> None:
+    objs = [copy.deepcopy(obj) for obj in data.rendered()]
+    live = {objects.key(obj): obj for obj in objs if obj["kind"] in ("Service", "ConfigMap")}
+    for obj in live.values():
+        obj["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "hand"}
+    snapshot = dataclasses.replace(data.EMPTY, objects=live)
+    plan = make_plan(data.wanted(), snapshot, (), DEPLOY | {"adopt"} if allowed else DEPLOY)
+    assert plan.refused is not allowed
+    assert ("adopt" in kinds(plan)) is allowed
+    if allowed:
+        assert {objects.key(obj) for obj in adoptable(data.wanted(), snapshot)} == set(live)
+    else:
+        assert all("orbit_rs_adopt=true" in item.remedy for item in plan.refusals)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "allowed", "says"),
+    [
+        ("v0.1.0", "v0.2.0", (), ""),
+        ("v0.1.0", "v0.1.1-rc1", (), ""),
+        ("v0.2.0", "v0.1.0", (), "downgrade"),
+        ("v0.2.0", "v0.1.0", ("downgrade",), ""),
+        ("v0.1.0", "v0.3.0", (), "skips a minor version"),
+        ("v0.1.0", "v0.3.0", ("version_skip",), ""),
+        ("nightly", "v0.3.0", (), ""),
+    ],
+)
+def test_steps_between_versions(found: str, wanted: str, allowed: tuple[Any, ...], says: str) -> None:
+    image = "orbit-rs/orbit-server:"
+    stored = changed(data.STATEFULSET, IMAGE, image + found)
+    desired = data.wanted(changed(data.STATEFULSET, IMAGE, image + wanted))
+    plan = make_plan(desired, data.deployed(stored), (), DEPLOY | {"upgrade", *allowed})
+    assert plan.refused is bool(says)
+    assert all(says in item.seen for item in plan.refusals)
