@@ -18,6 +18,7 @@ author:
 extends_documentation_fragment:
   - orbit.rs.connection
   - orbit.rs.desired
+  - orbit.rs.storage
 attributes:
   check_mode:
     description: Whether it predicts changes without making any.
