@@ -76,6 +76,11 @@ def compare(
     return desired, live, findings if acting else [_not_acting(finding) for finding in findings]
 
 
+def rendered(helm: Helm, release: Release, wish: Wish) -> tuple[Object, ...]:
+    """What the chart renders, without a look at the cluster. Raises OrbitError, also for bad values."""
+    return helm.template(release, wish.chart, _values(helm, wish)[0], version=wish.chart_version)
+
+
 def storage_wish(options: Mapping[str, Any]) -> storage.Wish:
     """What is said about storage in options whose names begin with storage_; that of the class is storage_class."""
     names = {field.name: f"storage_{field.name}" for field in dataclasses.fields(storage.Wish)}

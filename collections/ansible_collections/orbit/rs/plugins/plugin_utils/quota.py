@@ -22,12 +22,13 @@ def with_defaults(pod: Mapping[str, Any], limits: Iterable[Object]) -> dict[str,
     for item in _items(limits, "Container"):
         for container in _containers(result):
             resources = container.setdefault("resources", {})
-            for field, default in (("limits", "default"), ("requests", "defaultRequest")):
-                given = resources.get(field) or {}
-                own = resources.get("limits") or {} if field == "requests" else {}
-                missing = {k: v for k, v in (item.get(default) or {}).items() if k not in given and k not in own}
+            own = resources.get("limits") or {}
+            # A limit that the container states is its request, when it states none.
+            stated = {"requests": {**own, **(resources.get("requests") or {})}, "limits": own}
+            for field, default in (("requests", "defaultRequest"), ("limits", "default")):
+                missing = {k: v for k, v in (item.get(default) or {}).items() if k not in stated[field]}
                 if missing:
-                    resources[field] = {**given, **missing}
+                    resources[field] = {**(resources.get(field) or {}), **missing}
     return result
 
 

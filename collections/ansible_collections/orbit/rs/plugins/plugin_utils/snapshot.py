@@ -17,6 +17,19 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, 
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm, newest, stored_in_secrets
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Object, Release, Request, Snapshot
 
+# Nothing is known yet; read_objects() adds to it.
+EMPTY = Snapshot(
+    kubernetes="",
+    helm="",
+    release=None,
+    namespace=None,
+    nodes=None,
+    storage_classes=None,
+    pods=(),
+    claims=(),
+    objects={},
+)
+
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1"
 # Pods that hold resources of a node.
 _RUNNING = "/api/v1/pods?fieldSelector=spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed&resourceVersion=0"

@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import Finding, Object, OrbitError
+from ansible_collections.orbit.rs.plugins.plugin_utils import objects
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Difference, Finding, Object, OrbitError, Snapshot
 from ansible_collections.orbit.rs.plugins.plugin_utils.values import nearest, translate
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -17,7 +18,8 @@ OLD_DEFAULT_CLASS = "storageclass.beta.kubernetes.io/is-default-class"
 ZONE = "topology.kubernetes.io/zone"
 SNAPSHOT_API = "snapshot.storage.k8s.io/v1"
 
-KINDS = ("StorageClass", "VolumeSnapshotClass")
+# Fields of a StorageClass that the API server never lets change.
+IMMUTABLE = ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +103,54 @@ def classes(wish: Wish) -> tuple[tuple[Object, ...], list[Finding]]:
     if wish.snapshot_class:
         result.append(_snapshot_class(wish, profile))
     return tuple(result), findings
+
+
+def compare(wanted: Sequence[Object], live: Snapshot) -> tuple[tuple[Object, ...], list[Difference], list[Finding]]:
+    """What of the wanted objects can be made, what differs, and what is to be said about it, by what is there.
+
+    `live.lists` holds the StorageClasses as "classes", when they may be read.
+    """
+    findings: list[Finding] = []
+    changes: list[Difference] = []
+    made = []
+    for obj in wanted:
+        name = objects.key(obj)
+        if f"{obj['apiVersion']} {obj['kind']}" in live.unserved:
+            findings.append(unserved(obj))
+            continue
+        made.append(obj)
+        found = live.objects.get(name)
+        mine = [Difference(name, "", objects.PRESENT, None)] if found is None else differences(obj, found)
+        changes.extend(mine)
+        if obj["kind"] == "StorageClass" and (refused := refusal(obj["metadata"]["name"], mine)):
+            findings.append(refused)
+    if conflict := other_defaults(made, live.lists.get("classes", ())):
+        findings.append(conflict)
+    return tuple(made), changes, findings
+
+
+def differences(wanted: Object, live: Object) -> list[Difference]:
+    """What an object has to change. Parameters count whole: one that is not wanted any more cannot just stay."""
+    stated = {"kind": wanted["kind"], "metadata": {}, "parameters": live.get("parameters") or {}}
+    return objects.differences(wanted, live, stated)
+
+
+def refusal(name: str, changes: Iterable[Difference]) -> Finding | None:
+    """Why changes of the StorageClass `name` are not made, and the ways out; None when the API server takes them."""
+    seen = [
+        f"{item.path} is {_said(item.found)}, not {_said(item.wanted)}"
+        for item in changes
+        if item.path.partition(".")[0].partition("[")[0] in IMMUTABLE
+    ]
+    if not seen:
+        return None
+    return Finding(
+        "error",
+        "immutable field",
+        f"StorageClass/{name}: {'; '.join(seen)}. This cannot be changed.",
+        f"Make it anew: kubectl delete storageclass {name}, then run again; volumes that exist keep what they have. Or "
+        "choose another name in orbit_rs_storage_class and persistence.storageClass, for a release without volumes.",
+    )
 
 
 def is_default(storage_class: Object) -> bool:
@@ -207,3 +257,7 @@ def _snapshot_class(wish: Wish, profile: Profile) -> Object:
     if profile.snapshot_parameters:
         result["parameters"] = dict(profile.snapshot_parameters)
     return result
+
+
+def _said(value: object) -> str:
+    return "nothing" if value is None else str(value)
