@@ -55,6 +55,7 @@ class Reference:
     by: str  # "StatefulSet orbit-server"
     severity: Severity  # error: the pods would not start
     key: str = ""  # that a Secret or ConfigMap must have
+    type: str = "generic"  # of a Secret, as kubectl calls it
 
     @property
     def object(self) -> Object:
@@ -154,7 +155,7 @@ def _of(obj: Object) -> Iterator[Reference]:
     by = f"{kind} {obj['metadata']['name']}"
 
     def one(version: str, what: str, name: Any, where: str = namespace) -> Reference:
-        return Reference(version, what, str(name or ""), where, by, "warning")
+        return Reference(version, what, str(name or ""), where, by, "warning", type="tls")
 
     for dummy, template in templates([obj]):
         yield from _of_pod(template["spec"], namespace, by)
@@ -197,7 +198,8 @@ def _of_pod(pod: Mapping[str, Any], namespace: str, by: str) -> Iterator[Referen
     yield one("v1", "ServiceAccount", "" if account == "default" else account)
     for secret in pod.get("imagePullSecrets") or ():
         # The kubelet tries without it: a public image, or one that is on the node, starts all the same.
-        yield dataclasses.replace(one("v1", "Secret", secret.get("name")), severity="warning")
+        pull = one("v1", "Secret", secret.get("name"))
+        yield dataclasses.replace(pull, severity="warning", type="docker-registry")
     yield one("scheduling.k8s.io/v1", "PriorityClass", pod.get("priorityClassName"), "")
     yield one("node.k8s.io/v1", "RuntimeClass", pod.get("runtimeClassName"), "")
     for container in (*(pod.get("initContainers") or ()), *(pod.get("containers") or ())):
@@ -244,8 +246,10 @@ def _remedy(item: Reference) -> str:
     where = f" -n {item.namespace}" if item.namespace else ""
     if item.kind == "CSIDriver":
         return "Install the storage driver, or choose another class. What there is: kubectl get csidrivers"
+    content = {"tls": "--cert=FILE --key=FILE", "docker-registry": "--from-file=.dockerconfigjson=FILE"}
+    files = content.get(item.type, "--from-file=KEY=FILE")
     how = {
-        "Secret": f"kubectl create secret generic {item.name}{where} --from-file=KEY=FILE",
+        "Secret": f"kubectl create secret {item.type} {item.name}{where} {files}",
         "ConfigMap": f"kubectl create configmap {item.name}{where} --from-file=KEY=FILE",
     }
     command = how.get(item.kind)
