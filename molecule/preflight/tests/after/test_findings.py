@@ -220,6 +220,7 @@ def test_a_snapshot_class_that_the_cluster_cannot_hold_is_left_out(namespace, va
 ALLOWED = (
     ("get,list,watch", "*.*"),
     ("create,update,delete", "secrets"),
+    ("create,update,patch", "leases.coordination.k8s.io"),
     ("create", "pods/portforward"),
     ("delete", "pods"),
     ("create,patch", "services,configmaps,serviceaccounts,poddisruptionbudgets.policy"),
@@ -242,8 +243,8 @@ def test_every_verb_that_an_account_lacks_is_named(namespace, variables, tmp_pat
     ended = namespace.try_playbook(*given, playbook="preflight")
     assert ended.returncode != 0
     output = said(ended.stdout)
-    assert f"may not create statefulsets.apps in namespace {namespace.namespace}" in output
-    assert f"kubectl auth can-i create statefulsets.apps -n {namespace.namespace}" in output
+    assert f"may not patch and create statefulsets.apps in namespace {namespace.namespace}" in output
+    assert f"kubectl auth can-i patch statefulsets.apps -n {namespace.namespace}" in output
     assert "may not create and patch storageclasses.storage.k8s.io;" in output
     assert "may not patch namespaces;" in output, "its labels are not yet there"
     assert "list nodes; " in output, "what cannot be checked is named, too"

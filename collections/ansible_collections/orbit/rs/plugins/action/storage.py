@@ -58,7 +58,7 @@ class ActionModule(OrbitAction):
         if self.check:
             self.say("The volume test is left out in check mode.")
             return ""
-        statefulset = objects.find(desired.rendered(helm, release, wish_of(options)), "StatefulSet")
+        statefulset = objects.find(desired.render(helm, release, wish_of(options)), "StatefulSet")
         if statefulset is None:
             raise OrbitError(
                 "The chart renders no StatefulSet, so there is no volume to test.", "Correct orbit_rs_chart."

@@ -28,6 +28,10 @@ options:
     type: list
     elements: path
     default: []
+  overrides:
+    description: Values of this run alone, such as the version of an upgrade. They win over all others.
+    type: dict
+    default: {}
   namespace_labels:
     description: Labels of the namespace.
     type: dict

@@ -10,18 +10,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ansible_collections.orbit.rs.plugins.plugin_utils import objects
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Request, Snapshot
 
-# Made by every rollout, whether something differs or not: verb, resource. `create` is how kubectl forwards a port.
+# Made by every rollout, whether something differs or not: verbs, resource, group. Ports are forwarded over a websocket,
+# which is a `get`, and from Kubernetes 1.35 on has to be allowed as `create`, too.
 _WATCH = (
-    ("list", "pods"),
-    ("list", "persistentvolumeclaims"),
-    ("list", "events"),
-    ("get", "pods/log"),
-    ("create", "pods/portforward"),
+    (("list",), "pods", ""),
+    (("list",), "persistentvolumeclaims", ""),
+    (("list",), "events", ""),
+    (("get",), "pods/log", ""),
+    (("get", "create"), "pods/portforward", ""),
 )
-# Made when Helm runs: its store, and the pods that are started anew when they were stuck.
-_HELM = (
-    *(("get", "secrets"), ("list", "secrets"), ("create", "secrets"), ("update", "secrets"), ("delete", "secrets")),
-    ("delete", "pods"),
+# Made when Helm runs: the lock, the record, Helm's store, the partition, and pods that are stuck.
+_CHANGE = (
+    (("get", "create", "update", "patch"), "leases", "coordination.k8s.io"),
+    (("get", "create", "patch"), "configmaps", ""),
+    (("get", "list", "create", "update", "delete"), "secrets", ""),
+    (("patch",), "statefulsets", "apps"),
+    (("delete",), "pods", ""),
 )
 
 
@@ -58,7 +62,11 @@ def needed(desired: Desired, snapshot: Snapshot, resources: Mapping[str, str]) -
     what, helm = verbs(desired, snapshot)
     namespace = desired.release.namespace
     stored = snapshot.release.objects if snapshot.release else ()
-    result = [Request(verb, resource, "", namespace) for verb, resource in (*_WATCH, *(_HELM if helm else ()))]
+    result = [
+        Request(verb, resource, group, namespace)
+        for several, resource, group in (*_WATCH, *(_CHANGE if helm else ()))
+        for verb in several
+    ]
     for obj in {objects.key(obj): obj for obj in (*stored, *desired.objects, *desired.platform)}.values():
         if resource := resources.get(f"{obj['apiVersion']} {obj['kind']}"):
             group = obj["apiVersion"].rpartition("/")[0]

@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import email.utils
+import functools
 import http.client
+import importlib
 import json
 import re
 import socket
@@ -25,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 from urllib.parse import quote
 
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError
@@ -33,9 +35,16 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, Orbi
 REQUEST_SECONDS = 30
 PARALLEL = 8
 
+# Port forwarding as websockets carry it: for each port a channel of data and one of errors.
+_FORWARD = "v4.channel.k8s.io"
+_DATA = b"\x00"
+
 # Ends kubectl and removes its files when this process ends, however it ends: then the pipe on stdin closes. The end of
 # kubectl itself shows as the end of its output, so the shell must not hold that open.
 _GUARD = '"$@" & exec >&-; read -r _; rm -rf "$0"; kill 0'
+
+# By default it refuses to exec, which is meant for sockets that others can reach.
+_PROXY = ("proxy", "--reject-paths=^$")
 
 _PLURALS = {
     "ConfigMap": "configmaps",
@@ -49,6 +58,9 @@ _PLURALS = {
     "StatefulSet": "statefulsets",
     "StorageClass": "storageclasses",
 }
+
+# One of the package websocket-client, which is imported where it is needed: most runs ask the API alone.
+WebSocket = Any
 
 # What a program said, as a pattern; what it means; what to do. {what} is the group of that name.
 Explanation = tuple[str, str, str]
@@ -165,7 +177,7 @@ class Cluster:
         root = tempfile.gettempdir()
         self._folder = Path(tempfile.mkdtemp(prefix="orbit-rs-", dir=root if len(root) < 70 else "/tmp"))  # mode 0700
         self._socket = self._folder / "socket"
-        self._proxy = self._stack.enter_context(self._kubectl(self._folder, "proxy", f"--unix-socket={self._socket}"))
+        self._proxy = self._stack.enter_context(self._kubectl(self._folder, *_PROXY, f"--unix-socket={self._socket}"))
         return self
 
     def __exit__(
@@ -284,20 +296,96 @@ class Cluster:
             raise ApiError(404, "NotFound", f"The cluster does not know the kind {kind} of {root.split('/', 2)[2]}.")
         return self._plurals[root][kind]
 
+    def websocket(self, path: str, protocol: str) -> WebSocket:
+        """Open a websocket to the API server; closing it is the caller's. Raises ApiError.
+
+        `protocol` is the subprotocol that must be agreed on, such as v4.channel.k8s.io.
+        """
+        websocket: Any = importlib.import_module("websocket")  # has no types
+
+        self._wait()
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(REQUEST_SECONDS)
+        channel: WebSocket = websocket.WebSocket(skip_utf8_validation=True)
+        try:
+            connection.connect(str(self._socket))
+            channel.connect(f"ws://localhost{path}", socket=connection, subprotocols=[protocol], suppress_origin=True)
+            if channel.getsubprotocol() != protocol:
+                raise ApiError(501, "NotImplemented", f"The API server does not speak {protocol}.")
+        except websocket.WebSocketBadStatusException as error:
+            connection.close()
+            raise _error(error.status_code, str(error), error.resp_body or b"") from error
+        except (OSError, websocket.WebSocketException) as error:
+            connection.close()
+            raise ApiError(502, "BadGateway", f"No answer from the API server: {error!r}") from error
+        return channel
+
     @contextlib.contextmanager
     def forward(self, namespace: str, pod: str, ports: Sequence[int]) -> Iterator[dict[int, int]]:
-        """Forward ports of a pod; yields the local port on 127.0.0.1 of each. Raises OrbitError."""
-        arguments = ["port-forward", f"--namespace={namespace}", "--address=127.0.0.1", f"pod/{pod}"]
-        scratch = self._folder / f"forward-{pod}"
-        with self._kubectl(scratch, *arguments, *(f":{port}" for port in ports)) as child:
-            local: dict[int, int] = {}
-            while len(local) < len(set(ports)):
-                line = child.output.readline()
-                if not line:
-                    raise child.failure()
-                if match := re.match(r"Forwarding from 127\.0\.0\.1:(\d+) -> (\d+)", line):
-                    local[int(match[2])] = int(match[1])
+        """Forward ports of a pod; yields the local port on 127.0.0.1 of each. Raises ApiError."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports="
+        wanted = sorted(set(ports))
+        with contextlib.ExitStack() as stack:
+            # The first connection to each port is made now: that the pod cannot be reached shows at once.
+            tunnels = parallel(lambda port: self.websocket(f"{path}{port}", _FORWARD), wanted)
+            local = {}
+            for port, tunnel in zip(wanted, tunnels, strict=True):
+                server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+                local[port] = server.getsockname()[1]
+                again = functools.partial(self.websocket, f"{path}{port}", _FORWARD)
+                threading.Thread(target=_serve, args=(server, tunnel, again), daemon=True).start()
+                stack.callback(tunnel.shutdown)
+                # Closing a socket does not wake the thread that accepts on it.
+                stack.callback(_knock, local[port])
             yield local
+
+
+def _serve(server: socket.socket, tunnel: WebSocket | None, again: Callable[[], WebSocket]) -> None:
+    """Carry every connection to `server` through a tunnel of its own, until the server is closed."""
+    while True:
+        try:
+            connection, dummy = server.accept()
+        except OSError:
+            return
+        try:
+            tunnel = tunnel or again()
+        except OrbitError:
+            connection.close()
+            continue
+        for pump in (_up, _down):
+            threading.Thread(target=pump, args=(connection, tunnel), daemon=True).start()
+        tunnel = None
+
+
+def _up(connection: socket.socket, tunnel: WebSocket) -> None:
+    """From the client to the pod."""
+    # However either side ends, the other one must see it.
+    with contextlib.suppress(Exception):
+        while block := connection.recv(1 << 16):
+            tunnel.send_binary(_DATA + block)
+    tunnel.shutdown()
+
+
+def _down(connection: socket.socket, tunnel: WebSocket) -> None:
+    """From the pod to the client. Each of the two channels begins with the number of the port."""
+    started = set()
+    with contextlib.suppress(Exception):
+        while frame := tunnel.recv():
+            channel, content = frame[:1], frame[1:]
+            if channel not in started:
+                started.add(channel)
+            elif channel == _DATA:
+                connection.sendall(content)
+            elif content:  # the error channel: the pod does not listen there
+                break
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
+
+
+def _knock(port: int) -> None:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
 
 
 def parallel[T, R](function: Callable[[T], R], items: Sequence[T]) -> list[R]:

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.orbit.rs.plugins.plugin_utils import preflight, report, snapshot, storage, values
+from ansible_collections.orbit.rs.plugins.plugin_utils import (
+    diagnosis,
+    preflight,
+    report,
+    snapshot,
+    storage,
+    values,
+)
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
@@ -44,6 +51,7 @@ class Wish:
     storage_mount_options: Sequence[str] = ()
     storage_snapshot_class: str = ""
     namespace_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # values of this run alone
 
 
 def compare(
@@ -55,7 +63,7 @@ def compare(
     """
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(snapshot.read, cluster, helm, release)
-        effective, findings = _values(helm, wish)
+        effective, findings = _values(wish)
         platform, outdated = _platform(release, wish)
         name, app_version = helm.chart(wish.chart, wish.chart_version)
         live = reading.result()
@@ -63,7 +71,8 @@ def compare(
         stored = live.release.objects if live.release else ()
         known = (*stored, *platform, *snapshot.volumes(live))
         reading = pool.submit(snapshot.read_objects, cluster, live, known)
-        rendered = helm.template(release, wish.chart, effective, version=wish.chart_version, kubernetes=live.kubernetes)
+        effective = _with_live_count(effective, live)
+        rendered = _render(helm, release, wish, effective, live.kubernetes)
         live = reading.result()
     missing = [obj for obj in platform if f"{obj['apiVersion']} {obj['kind']}" in live.unserved]
     platform = tuple(obj for obj in platform if obj not in missing)
@@ -76,9 +85,9 @@ def compare(
     return desired, live, findings if acting else [_not_acting(finding) for finding in findings]
 
 
-def rendered(helm: Helm, release: Release, wish: Wish) -> tuple[Object, ...]:
+def render(helm: Helm, release: Release, wish: Wish) -> tuple[Object, ...]:
     """What the chart renders, without a look at the cluster. Raises OrbitError, also for bad values."""
-    return helm.template(release, wish.chart, _values(helm, wish)[0], version=wish.chart_version)
+    return _render(helm, release, wish, _values(wish)[0], "")
 
 
 def storage_wish(options: Mapping[str, Any]) -> storage.Wish:
@@ -96,18 +105,35 @@ def _not_acting(finding: Finding) -> Finding:
     return dataclasses.replace(finding, severity="warning") if finding.check == "permission" else finding
 
 
-def _values(helm: Helm, wish: Wish) -> tuple[dict[str, Any], list[Finding]]:
+def _values(wish: Wish) -> tuple[dict[str, Any], list[Finding]]:
     """The layers of values, merged and translated, with the warnings about them."""
     own = {"persistence": {"storageClass": wish.storage_class}} if wish.storage_class else {}
-    merged = values.merge(own, *(_file(path) for path in wish.values_files), wish.values)
-    effective, findings = values.translate(merged)
-    findings += values.check(effective, helm.schema(wish.chart))
-    if any(finding.severity == "error" for finding in findings):
+    return values.translate(
+        values.merge(own, *(_file(path) for path in wish.values_files), wish.values, wish.overrides)
+    )
+
+
+def _with_live_count(effective: dict[str, Any], live: Snapshot) -> dict[str, Any]:
+    """The values with the replica count that is there, as long as an autoscaler owns it."""
+    if not (effective.get("autoscaling") or {}).get("enabled") or not live.pods:
+        return effective
+    count = 1 + max(diagnosis.ordinal(pod["metadata"]["name"]) or 0 for pod in live.pods)
+    return values.merge(effective, {"orbitServer": {"replicaCount": count}})
+
+
+def _render(helm: Helm, release: Release, wish: Wish, effective: dict[str, Any], kubernetes: str) -> tuple[Object, ...]:
+    """What the chart makes of the values. Raises OrbitError with all that is wrong with them."""
+    try:
+        return helm.template(release, wish.chart, effective, version=wish.chart_version, kubernetes=kubernetes)
+    except OrbitError as error:
+        # Helm checks the same schema, in its own words. Ours name the place and the nearest known key.
+        wrong = values.check(effective, helm.schema(wish.chart))
+        if not wrong:
+            raise
         raise OrbitError(
-            f"The values are refused.\n{report.findings_text(findings)}",
+            f"The values are refused.\n{report.findings_text(wrong)}",
             "Correct orbit_rs_values or orbit_rs_values_files. Nothing was changed.",
-        )
-    return effective, findings
+        ) from error
 
 
 def _file(path: str) -> dict[str, Any]:

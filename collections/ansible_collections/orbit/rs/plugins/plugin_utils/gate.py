@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import ssl
-import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Literal
 
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import PARALLEL, Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, OrbitError
@@ -29,24 +29,24 @@ GRPC_HEALTH = "/grpc.health.v1.Health/Check"
 _GRPC_STATUS = {b"": "UNKNOWN", b"\x08\x01": "SERVING", b"\x08\x02": "NOT_SERVING", b"\x08\x03": "SERVICE_UNKNOWN"}
 
 
-CheckName = Literal["health", "grpc", "metrics", "data"]
+# As much of HTTP/2 as that takes: kinds of frames, and their flags.
+_DATA, _HEADERS, _RESET, _SETTINGS, _GO_AWAY = 0, 1, 3, 4, 7
+_END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
+_EMPTY_MESSAGE = bytes(5)  # not compressed, of length 0
+
+# A line of Prometheus' text format: name, labels, value, time stamp.
+_SAMPLE = re.compile(
+    r'[a-zA-Z_:][a-zA-Z0-9_:]*\s*(\{\s*([a-zA-Z_]\w*\s*=\s*"([^"\\\n]|\\.)*"\s*,?\s*)*\})?'
+    r"\s+([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?Inf|NaN)(\s+-?\d+)?"
+)
+
+
+CheckName = Literal["health", "grpc", "metrics", "data", "kept"]
+Mark = tuple[str, str]  # key and value
 
 
 class _Failed(Exception):
     """A check that did not pass; the message says what was seen."""
-
-
-def warm_up() -> None:
-    """Import what the checks need. Raises OrbitError when it is not installed."""
-    try:
-        import grpc
-        import prometheus_client.parser
-    except ImportError as error:
-        raise OrbitError(
-            f"The gate needs a Python package that is not there: {error.name}.",
-            f"Install it beside Ansible: {sys.executable} -m pip install grpcio prometheus-client",
-        ) from error
-    del grpc, prometheus_client
 
 
 def gate(
@@ -57,27 +57,51 @@ def gate(
     *,
     write: bool,
     tls: bool = False,
+    marks: Mapping[int, Mark] | None = None,
 ) -> list[Check]:
     """Check the ordinals of `pods` once, side by side, each through a port-forward of its own.
 
-    `ports` has the container's ports by name. Raises OrbitError when a package is missing.
+    `ports` has the container's ports by name; `marks` what mark() has left on ordinals, which must still be there.
     """
     needed = {name: number for name, number in ports.items() if name in PORTS}
 
     def through(ordinal: int) -> list[Check]:
         try:
             with cluster.forward(namespace, pods[ordinal], sorted(set(needed.values()))) as local:
-                return check_ordinal(ordinal, {name: local[port] for name, port in needed.items()}, write, tls)
+                reach = {name: local[port] for name, port in needed.items()}
+                return check_ordinal(ordinal, reach, write, tls, (marks or {}).get(ordinal))
         except OrbitError as error:
             return [Check(ordinal, "health", False, f"no way to the pod: {error.seen}")]
 
     with ThreadPoolExecutor(min(len(pods), PARALLEL) or 1) as pool:
-        results = pool.map(through, pods)
-        warm_up()  # while kubectl starts
-        return [check for checks in results for check in checks]
+        return [check for checks in pool.map(through, pods) for check in checks]
 
 
-def check_ordinal(ordinal: int, ports: Mapping[str, int], write: bool, tls: bool = False) -> list[Check]:
+def mark(cluster: Cluster, namespace: str, pod: str, port: int, *, tls: bool = False) -> Mark:
+    """Write a key of our own as the last thing before a restart, which must not lose it. Raises OrbitError."""
+    key, value = f"orbit.rs:mark:{uuid.uuid4().hex}", uuid.uuid4().hex
+    _data_call(cluster, namespace, pod, port, tls, "OK", "SET", key, value)
+    return key, value
+
+
+def unmark(cluster: Cluster, namespace: str, pod: str, port: int, left: Mark, *, tls: bool = False) -> None:
+    """Delete the key again. Raises OrbitError."""
+    _data_call(cluster, namespace, pod, port, tls, 1, "DEL", left[0])
+
+
+def _data_call(cluster: Cluster, namespace: str, pod: str, port: int, tls: bool, answer: object, *words: str) -> None:
+    try:
+        with cluster.forward(namespace, pod, [port]) as local, _Redis(local[port], tls) as redis:
+            _expect(words[0], redis.call(*words), answer)
+    except (_Failed, OSError) as error:
+        raise OrbitError(
+            f"{pod}: {error}.", "It should take writes. See its log: " + f"kubectl logs {pod} -n {namespace}"
+        ) from error
+
+
+def check_ordinal(
+    ordinal: int, ports: Mapping[str, int], write: bool, tls: bool = False, kept: Mark | None = None
+) -> list[Check]:
     """Run the checks of one ordinal on 127.0.0.1; `ports` has the local port by the name of the container's port.
 
     A port that is not there is off, and its check left out. With `write`, a canary key is written, read back and
@@ -89,6 +113,7 @@ def check_ordinal(ordinal: int, ports: Mapping[str, int], write: bool, tls: bool
         "grpc": ("grpc", lambda port: _grpc(port, tls)),
         "metrics": ("metrics", _metrics),
         "data": ("redis", lambda port: _data(port, write, tls)),
+        **({"kept": ("redis", lambda port: _kept(port, tls, kept))} if kept else {}),
     }
     result = []
     for name, (port, check) in checks.items():
@@ -124,50 +149,70 @@ def _health(port: int) -> str:
 
 
 def _grpc(port: int, tls: bool) -> str:
-    import grpc
-
-    # No proxy: it is a connection within this machine, whatever http_proxy says.
-    options: list[tuple[str, Any]] = [("grpc.enable_http_proxy", 0)]
-    if tls:
-        certificate, name = _certificate(port)
-        options.append(("grpc.ssl_target_name_override", name))
-        channel = grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(certificate), options)
-    else:
-        channel = grpc.insecure_channel(f"127.0.0.1:{port}", options)
-    with channel:
-        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(GRPC_HEALTH)
-        try:
-            answer = call(b"", timeout=SECONDS)
-        except grpc.RpcError as error:
-            code = error.code()
-            raise _Failed("no answer" if code is grpc.StatusCode.UNAVAILABLE else code.name) from error
-    status = _GRPC_STATUS.get(answer, repr(answer))
+    """Ask grpc.health.v1. Importing grpc takes longer than all checks of all ordinals, and this is one small answer."""
+    with _connect(port, tls, "h2") as connection, connection.makefile("rb") as answers:
+        fields = {
+            ":method": "POST",
+            ":scheme": "https" if tls else "http",
+            ":path": GRPC_HEALTH,
+            ":authority": "localhost",
+            "content-type": "application/grpc",
+            "te": "trailers",
+        }
+        # Literals without indexing, which need no table.
+        header = b"".join(b"\0%c%b%c%b" % (len(k), k.encode(), len(v), v.encode()) for k, v in fields.items())
+        request = (
+            _frame(_SETTINGS, 0, 0, b""),
+            _frame(_HEADERS, _END_HEADERS, 1, header),
+            _frame(_DATA, _END_STREAM, 1, _EMPTY_MESSAGE),
+        )
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"".join(request))
+        message = b""
+        while head := answers.read(9):
+            if len(head) < 9:
+                break
+            content = answers.read(int.from_bytes(head[:3]))
+            kind, flags = head[3], head[4]
+            if kind == _SETTINGS and not flags & _ACK:
+                connection.sendall(_frame(_SETTINGS, _ACK, 0, b""))
+            elif kind == _DATA:
+                message += content
+                if len(message) >= 5 + int.from_bytes(message[1:5] or b"\0"):
+                    break
+            elif kind in (_RESET, _GO_AWAY) or (kind == _HEADERS and flags & _END_STREAM):
+                raise _Failed(f"{GRPC_HEALTH} is refused")
+    if len(message) < 5:
+        raise _Failed("no answer")
+    status = _GRPC_STATUS.get(message[5:], repr(message[5:]))
     if status != "SERVING":
         raise _Failed(status)
     return status
 
 
-def _certificate(port: int) -> tuple[bytes, str]:
-    """The server's certificate, PEM, and a name that is in it."""
-    text = ssl.get_server_certificate(("127.0.0.1", port), timeout=SECONDS)
-    context = ssl.create_default_context(cadata=text)
-    context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it vouches for itself
-    with socket.create_connection(("127.0.0.1", port), SECONDS) as plain, context.wrap_socket(plain) as secure:
-        names = (secure.getpeercert() or {}).get("subjectAltName", ())
-    return text.encode(), str(names[0][1]) if names else "localhost"
+def _frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
+    """One frame of HTTP/2."""
+    return len(content).to_bytes(3) + bytes((kind, flags)) + stream.to_bytes(4) + content
+
+
+def _connect(port: int, tls: bool, protocol: str = "") -> socket.socket:
+    """Connect to 127.0.0.1. The certificate is not checked: it is not made out for this way to the pod."""
+    connection = socket.create_connection(("127.0.0.1", port), SECONDS)
+    if not tls:
+        return connection
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if protocol:
+        context.set_alpn_protocols([protocol])
+    return context.wrap_socket(connection)
 
 
 def _metrics(port: int) -> str:
-    from prometheus_client.parser import text_string_to_metric_families
-
-    try:
-        series = sum(len(family.samples) for family in text_string_to_metric_families(_get(port, METRICS)))
-    except ValueError as error:
-        raise _Failed(f"{METRICS} is not in Prometheus' text format: {error}") from error
-    if not series:
+    lines = [line for line in _get(port, METRICS).splitlines() if line.strip() and not line.startswith("#")]
+    if wrong := next((line for line in lines if not _SAMPLE.fullmatch(line.strip())), None):
+        raise _Failed(f"{METRICS} is not in Prometheus' text format: {wrong[:60]!r}")
+    if not lines:
         raise _Failed(f"{METRICS} has no series")
-    return f"{series} series"
+    return f"{len(lines)} series"
 
 
 def _data(port: int, write: bool, tls: bool) -> str:
@@ -187,6 +232,14 @@ def _data(port: int, write: bool, tls: bool) -> str:
     return f"{'write, read, delete' if write else 'read'} in {(time.monotonic() - start) * 1000:.0f} ms"
 
 
+def _kept(port: int, tls: bool, left: Mark) -> str:
+    with _Redis(port, tls) as redis:
+        found = redis.call("GET", left[0])
+    if found != left[1]:
+        raise _Failed(f"what was written before the restart is {'gone' if found is None else 'changed'}")
+    return "what was written before the restart is there"
+
+
 def _expect(what: str, answer: object, wanted: object) -> None:
     if answer != wanted:
         raise _Failed(f"{what} answers {answer!r}, not {wanted!r}")
@@ -196,11 +249,7 @@ class _Redis:
     """As much of RESP as the gate needs: importing a client library takes longer than the whole gate."""
 
     def __init__(self, port: int, tls: bool) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), SECONDS)
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            self._socket = context.wrap_socket(self._socket)
+        self._socket = _connect(port, tls)
         self._answers = self._socket.makefile("rb")
 
     def __enter__(self) -> _Redis:

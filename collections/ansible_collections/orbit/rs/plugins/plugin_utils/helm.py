@@ -6,22 +6,37 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, objects
+from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, lock, objects
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import HelmRelease, Object, OrbitError, Release
+
+# Helm must not outlive the run that started it: it would write over what the next one does. The end of the pipe tells.
+_GUARD = """#!/bin/sh
+{helm} "$@" &
+child=$!
+{{ read -r _ < {alive}; kill $child; }} < /dev/null > /dev/null 2>&1 &
+guard=$!
+wait $child
+code=$?
+kill $guard
+exit $code
+"""
 
 SECONDS = 120  # until a call is given up; a chart may come from a registry
 
-_EXPLANATIONS: tuple[cluster.Explanation, ...] = (
+EXPLANATIONS: tuple[cluster.Explanation, ...] = (
     (
         r"values don't meet the specifications of the schema[^\n]*\n(?P<what>(?:.|\n)*)",
         "The chart refuses the values:\n{what}",
@@ -83,8 +98,27 @@ class Helm:
                 f"`helm {arguments[0]}` did not end in {SECONDS} s.", "Is the cluster or the registry reachable?"
             ) from error
         if done.returncode:
-            raise cluster.explain(done.stderr, _EXPLANATIONS)
+            raise cluster.explain(done.stderr, EXPLANATIONS)
         return done.stdout
+
+    @contextlib.contextmanager
+    def guarded(self, held: lock.Held) -> Iterator[str]:
+        """A command that is this helm, and is ended when the lock is lost or this process is killed."""
+        with tempfile.TemporaryDirectory(prefix="orbit-rs-") as folder:
+            alive, command = Path(folder, "alive"), Path(folder, "helm")
+            os.mkfifo(alive, 0o600)
+            command.write_text(_GUARD.format(helm=shlex.quote(self._path()), alive=shlex.quote(str(alive))))
+            command.chmod(0o700)
+            # For reading, too: for writing alone it would wait for a reader.
+            with contextlib.closing(os.fdopen(os.open(alive, os.O_RDWR), "r+b", buffering=0)) as ours:
+                held.when_lost.append(ours.close)
+                try:
+                    yield str(command)
+                finally:
+                    held.when_lost.remove(ours.close)
+
+    def _path(self) -> str:
+        return shutil.which(self._binary) or self._binary
 
     def version(self) -> str:
         """Version of helm, such as v4.3.1."""
@@ -105,6 +139,14 @@ class Helm:
         deployed = [item["revision"] for item in history if item["status"] == "deployed"]
         return _release(
             {**status, "chart": {"metadata": {**metadata, "name": metadata["chart"]}}}, max(deployed, default=0)
+        )
+
+    def rollback(self, release: Release, revision: int) -> None:
+        """Make an earlier revision the newest one, without waiting for its pods. Raises OrbitError."""
+        # Helm 4 applies on the server by default, and would fail on fields that somebody else has touched.
+        method = [] if self.version().startswith("v3") else ["--server-side=false"]
+        self._run(
+            "rollback", release.name, str(revision), f"--namespace={release.namespace}", *method, *self._connection
         )
 
     def template(
@@ -137,13 +179,19 @@ class Helm:
 
     def chart(self, chart: str, version: str = "") -> tuple[str, str]:
         """Name-version and appVersion of a chart, such as ("orbit-rs-0.1.0", "v0.1.0"). Raises OrbitError."""
+        data = self.metadata(chart, version)
+        return f"{data['name']}-{data['version']}", str(data.get("appVersion") or "")
+
+    def metadata(self, chart: str, version: str = "") -> dict[str, Any]:
+        """What Chart.yaml says. Raises OrbitError."""
+        data: dict[str, Any] = yaml.safe_load(self._chart_yaml(chart, version))
+        return data
+
+    def _chart_yaml(self, chart: str, version: str) -> str:
         file = Path(chart) / "Chart.yaml"
         if file.is_file():
-            text = file.read_text(encoding="utf-8")
-        else:
-            text = self._run("show", "chart", chart, *([f"--version={version}"] if version else []))
-        data = yaml.safe_load(text)
-        return f"{data['name']}-{data['version']}", str(data.get("appVersion") or "")
+            return file.read_text(encoding="utf-8")
+        return self._run("show", "chart", chart, *([f"--version={version}"] if version else []))
 
     def schema(self, chart: str, version: str = "") -> Mapping[str, Any]:
         """The values schema of a chart in a folder; empty when it has none or is no folder, then Helm checks alone."""
@@ -162,15 +210,20 @@ def newest(secrets: Iterable[Object]) -> HelmRelease | None:
     revisions = [secret for secret in secrets if secret.get("type") == "helm.sh/release.v1"]
     if not revisions:
         return None
-    secret = max(revisions, key=_revision)
+    deployed = [revision(item) for item in revisions if item["metadata"]["labels"]["status"] == "deployed"]
+    return _release(content(max(revisions, key=revision)), max(deployed, default=0))
+
+
+def content(secret: Object) -> dict[str, Any]:
+    """What Helm has stored of one revision: chart, config (the user's values), manifest, info."""
     packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))  # the API's encoding, then Helm's
-    deployed = [_revision(item) for item in revisions if item["metadata"]["labels"]["status"] == "deployed"]
     # Releases from before Helm compressed them are plain.
-    content = gzip.decompress(packed) if packed.startswith(b"\x1f\x8b") else packed
-    return _release(json.loads(content), max(deployed, default=0))
+    found: dict[str, Any] = json.loads(gzip.decompress(packed) if packed.startswith(b"\x1f\x8b") else packed)
+    return found
 
 
-def _revision(secret: Object) -> int:
+def revision(secret: Object) -> int:
+    """Number of the revision that a Secret of Helm's holds."""
     return int(secret["metadata"]["labels"]["version"])
 
 

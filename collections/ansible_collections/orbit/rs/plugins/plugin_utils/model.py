@@ -31,6 +31,9 @@ StepKind = Literal[
     "scale_in",
 ]
 
+# What a playbook lets a run do: kinds of steps, and changes of the version that are refused otherwise.
+Permission = StepKind | Literal["downgrade", "version_skip"]
+
 # What a step can cost, from nothing to everything.
 Risk = Literal["safe", "restarts_pods", "removes_data_owner", "destroys_data"]
 
@@ -107,6 +110,7 @@ class Snapshot:
     # Live objects by objects.key(): those that are rendered or stored, those they refer to, and the claims' volumes.
     objects: Mapping[str, Object]
     denied: tuple[str, ...] = ()
+    lease: Object | None = None  # the lock of the release, see lock.py
     # Requests of all running pods, in base units, by node: {"worker": {"cpu": 0.35, "memory": 1.2e9, "pods": 9}}
     requested: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     quotas: tuple[Object, ...] = ()  # ResourceQuotas of the namespace
@@ -164,6 +168,16 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True)
+class Patience:
+    """How long is waited for what, in seconds."""
+
+    rollout: float = 600  # for an ordinal that makes no end of starting
+    gate: float = 60  # for an ordinal to pass its gate after it is Ready
+    soak: float = 0  # for which an ordinal must stay good before the next one
+    lock: float = 0  # for another run that is alive
+
+
+@dataclasses.dataclass(frozen=True)
 class Diagnosis:
     """Why a rollout cannot succeed: cause, evidence (quoted from the cluster) and remedy."""
 
@@ -203,7 +217,7 @@ class Check:
     """One gate check of one ordinal."""
 
     ordinal: int
-    name: Literal["health", "grpc", "metrics", "data"]
+    name: Literal["health", "grpc", "metrics", "data", "kept"]  # kept: what was written before a restart
     ok: bool
     detail: str  # "200", "SERVING", "42 series", "write, read, delete in 4 ms", or what went wrong
     milliseconds: float = 0.0

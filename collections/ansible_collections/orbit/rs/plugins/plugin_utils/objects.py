@@ -213,6 +213,11 @@ def differences(wanted: Object, found: Object, was: Object | None = None) -> lis
     return sorted(result, key=lambda difference: difference.path)
 
 
+def owner(obj: Object, path: str) -> str:
+    """Who set a field (no lists on its way) and when, as far as the object tells: "kubectl, 2026-01-01 10:00 UTC"."""
+    return _manager((obj.get("metadata") or {}).get("managedFields") or (), tuple(path.split(".")))
+
+
 def shown(obj: Object) -> Object:
     """The object as people may see it: a Secret without its values."""
     if obj.get("kind") != "Secret":

@@ -12,20 +12,23 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import objects, preflight, storage
+from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects, preflight, rollout, storage
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Desired,
     Difference,
     Finding,
     HelmRelease,
     Object,
+    Permission,
     Plan,
     Release,
     Snapshot,
     Step,
+    StepKind,
 )
 
 # Fields of a StatefulSet's spec that the API server lets change.
@@ -50,15 +53,26 @@ _IMMUTABLE: Mapping[str, tuple[str, ...]] = {
 }
 
 _TEMPLATE = "spec.template"
+_PARTITION = "spec.updateStrategy.rollingUpdate.partition"
 _CLAIMS = "spec.volumeClaimTemplates"
+
+# What has to be there before the release, and is not Helm's.
+_PLATFORM = ("Namespace/", "StorageClass/", "VolumeSnapshotClass/")
 
 _LATER = "an operation that this version of the collection does not have yet"
 
 
-def make_plan(desired: Desired, snapshot: Snapshot, findings: Sequence[Finding]) -> Plan:
+# What deploy does to a release; other playbooks add to it.
+DEPLOY: frozenset[Permission] = frozenset({"install", "configure", "roll"})
+
+
+def make_plan(
+    desired: Desired, snapshot: Snapshot, findings: Sequence[Finding], allowed: frozenset[Permission] = DEPLOY
+) -> Plan:
     """Compare what is wanted with what is there. Touches nothing; the same input gives the same plan and hash.
 
-    Findings pass through into the plan; those of severity error refuse it.
+    Findings pass through into the plan; those of severity error refuse it. So does a difference that only a step which
+    is not `allowed` would make.
     """
     digest = objects.digest(desired.objects)
     release = _installed(snapshot)
@@ -70,23 +84,27 @@ def make_plan(desired: Desired, snapshot: Snapshot, findings: Sequence[Finding])
     changes, unrecorded = _changes(desired, snapshot, release)
     refusals = [*_foreign(desired, snapshot, release), *_immutable(platform), *_immutable(changes)]
     if release:
-        refusals.extend(_statefulset(desired, snapshot, changes))
+        refusals.extend(_statefulset(desired, snapshot, changes, allowed))
     steps: list[Step] = []
     if acted := [change for change in platform if not _is_immutable(change)]:
         steps.append(Step("configure", "safe", _summary(acted), tuple(acted)))
-    steps.extend(_steps(desired, snapshot, release, changes, unrecorded))
+    steps.extend(_steps(desired, snapshot, release, changes, unrecorded, allowed))
     return _plan(steps, refusals, findings, digest, release)
 
 
 def actions(plan: Plan, desired: Desired) -> tuple[tuple[Object, ...], bool]:
     """What the plan needs: the platform objects to apply, and whether Helm has to run."""
-    platform = {objects.key(obj): obj for obj in desired.platform}
     touched = {difference.object for step in plan.steps for difference in step.differences}
-    helm = any(
-        not step.differences or any(difference.object not in platform for difference in step.differences)
+    return tuple(obj for obj in desired.platform if objects.key(obj) in touched), needs_helm(plan)
+
+
+def needs_helm(plan: Plan) -> bool:
+    """Whether Helm has to run: some step is about more than the platform and the partition."""
+    return any(
+        not step.differences
+        or any(not item.object.startswith(_PLATFORM) and item.path != _PARTITION for item in step.differences)
         for step in plan.steps
     )
-    return tuple(obj for name, obj in platform.items() if name in touched), helm
 
 
 def _plan(
@@ -187,6 +205,7 @@ def _steps(
     release: HelmRelease | None,
     changes: Sequence[Difference],
     unrecorded: Sequence[Difference],
+    allowed: frozenset[Permission],
 ) -> list[Step]:
     statefulset = objects.find(desired.objects, "StatefulSet") or {}
     name = objects.key(statefulset)
@@ -205,14 +224,35 @@ def _steps(
         spec = (live or statefulset)["spec"]
         pods = [f"{statefulset['metadata']['name']}-{ordinal}" for ordinal in range(int(spec.get("replicas", 1)))]
         summary = "change the pod template" if live else "create the StatefulSet again; the volumes keep their data"
+        kind: StepKind = "roll"
         if (image := _image_change(desired, roll)) and _other_version(str(image.wanted), str(image.found)):
             summary = f"change {image.found} to {image.wanted}"
-            if not _version(image, snapshot):
+            if _none_ready(snapshot):
                 summary += "; no ordinal is Ready, so this repairs a failed rollout"
-        steps.append(Step("roll", "restarts_pods", summary, tuple(roll), tuple(reversed(pods))))
+            else:
+                kind = "upgrade"
+        steps.append(Step(kind, "restarts_pods", summary, tuple(roll), tuple(reversed(pods))))
+    elif live and (held := rollout.partition(live)):
+        steps.append(_unfinished(live, held, snapshot))
     if not changes and not unrecorded and release.status != "deployed":
         steps.append(Step("configure", "safe", f"store a good revision of {what}: the last one is {release.status}"))
     return steps
+
+
+def _unfinished(live: Object, held: int, snapshot: Snapshot) -> Step:
+    """The rest of a rollout that ended half-way: its partition still holds ordinals back."""
+    holder = lock.holder(snapshot.lease)
+    revision = (live.get("status") or {}).get("updateRevision")
+    old = [
+        pod["metadata"]["name"]
+        for pod in snapshot.pods
+        if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != revision
+    ]
+    difference = Difference(objects.key(live), _PARTITION, 0, held)
+    if holder is None or not holder.unfinished:
+        difference = dataclasses.replace(difference, origin="cluster", by=objects.owner(live, _PARTITION))
+    summary = "finish a rollout that ended half-way"
+    return Step("roll", "restarts_pods", summary, (difference,), tuple(sorted(old, reverse=True)))
 
 
 def _refused(change: Difference) -> bool:
@@ -247,8 +287,10 @@ def _immutable(changes: Iterable[Difference]) -> list[Finding]:
     return result
 
 
-def _statefulset(desired: Desired, snapshot: Snapshot, changes: Sequence[Difference]) -> list[Finding]:
-    """Refusals for what deploy does not do to a running StatefulSet."""
+def _statefulset(
+    desired: Desired, snapshot: Snapshot, changes: Sequence[Difference], allowed: frozenset[Permission]
+) -> list[Finding]:
+    """Refusals for what is not allowed to happen to a running StatefulSet."""
     result: list[Finding] = []
     immutable: list[Difference] = []
     mine = [change for change in changes if change.object.startswith("StatefulSet/")]
@@ -263,8 +305,10 @@ def _statefulset(desired: Desired, snapshot: Snapshot, changes: Sequence[Differe
             result.append(_size(change))
         elif _is_immutable(change):
             immutable.append(change)
-    if (image := _image_change(desired, mine)) and _other_version(str(image.wanted), str(image.found)):
-        result.extend(_version(image, snapshot))
+    image = _image_change(desired, mine)
+    other = image is not None and _other_version(str(image.wanted), str(image.found))
+    if image and other and not _none_ready(snapshot):
+        result.extend(_jump(image, allowed) if "upgrade" in allowed else [_version(image)])
     if immutable:
         seen = "; ".join(f"{item.path} is {_short(item.found)}, not {_short(item.wanted)}" for item in immutable)
         result.append(
@@ -313,21 +357,56 @@ def _size(change: Difference) -> Finding:
     )
 
 
-def _version(image: Difference, snapshot: Snapshot) -> list[Finding]:
-    """Refusal of another server version, unless no ordinal is Ready: then it repairs a rollout that never came up."""
-    if snapshot.pods and not any(_is_ready(pod) for pod in snapshot.pods):
-        return []
+def _none_ready(snapshot: Snapshot) -> bool:
+    """Whether no ordinal is Ready: then another version repairs a rollout that never came up."""
+    return bool(snapshot.pods) and not any(_is_ready(pod) for pod in snapshot.pods)
+
+
+def _version(image: Difference) -> Finding:
+    """Refusal of another server version."""
     who = f", set in the cluster by {image.by or 'somebody'}" if image.origin == "cluster" else ""
     dummy, tag, digest = preflight.image(str(image.found))
     keep = f"orbitServer.image.tag: {tag}" + (f" and orbitServer.image.digest: {digest}" if digest else "")
-    return [
-        Finding(
-            "error",
-            "version",
-            f"The image is {image.found}{who}; wanted is {image.wanted}. Deploy does not change the version.",
-            f"To deploy everything else now: set {keep}. To change the version: upgrade, {_LATER}.",
-        )
-    ]
+    return Finding(
+        "error",
+        "version",
+        f"The image is {image.found}{who}; wanted is {image.wanted}. Deploy does not change the version.",
+        f"To deploy everything else now: set {keep}. To change the version: ansible-playbook orbit.rs.upgrade",
+    )
+
+
+def _jump(image: Difference, allowed: frozenset[Permission]) -> list[Finding]:
+    """Refusal of a step back, or over a minor version, that nobody has asked for."""
+    before, after = (_numbers(preflight.image(str(text))[1]) for text in (image.found, image.wanted))
+    if not before or not after:
+        return []
+    step = f"from {preflight.image(str(image.found))[1]} to {preflight.image(str(image.wanted))[1]}"
+    if after < before and "downgrade" not in allowed:
+        return [
+            Finding(
+                "error",
+                "version",
+                f"{step} is a downgrade: the older server may not read the data of the newer one.",
+                "To go back to a revision that was good: ansible-playbook orbit.rs.rollback. To do it all the same: "
+                "-e orbit_rs_allow_downgrade=true",
+            )
+        ]
+    if after[0] == before[0] and after[1] > before[1] + 1 and "version_skip" not in allowed:
+        return [
+            Finding(
+                "error",
+                "version",
+                f"{step} skips a minor version.",
+                f"Upgrade to {before[0]}.{before[1] + 1} first. To skip it: -e orbit_rs_allow_version_skip=true",
+            )
+        ]
+    return []
+
+
+def _numbers(tag: str) -> tuple[int, ...]:
+    """The version that a tag begins with, () when it is none."""
+    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", tag)
+    return tuple(int(part or 0) for part in found.groups()) if found else ()
 
 
 def _image_change(desired: Desired, changes: Iterable[Difference]) -> Difference | None:

@@ -877,21 +877,6 @@ def _quota(look: _Look) -> Iterator[Finding]:
     )
 
 
-def _partition(look: _Look) -> Iterator[Finding]:
-    live = look.snapshot.objects.get(objects.key(look.statefulset)) if look.statefulset else None
-    strategy = ((live or {}).get("spec") or {}).get("updateStrategy") or {}
-    if partition := (strategy.get("rollingUpdate") or {}).get("partition"):
-        patch = '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}'
-        yield Finding(
-            "error",
-            "partition",
-            f"StatefulSet {look.name} holds back ordinals below {partition} (updateStrategy.rollingUpdate.partition): "
-            "an upgrade was interrupted, or somebody stopped a rollout.",
-            f"When it may go on: kubectl patch statefulset {look.name} -n {look.desired.release.namespace} "
-            f"--type merge -p '{patch}'",
-        )
-
-
 CHECKS: tuple[Callable[[_Look], Iterator[Finding]], ...] = (
     _kubernetes,
     _helm,
@@ -914,7 +899,6 @@ CHECKS: tuple[Callable[[_Look], Iterator[Finding]], ...] = (
     _image,
     _lengths,
     _ports,
-    _partition,
 )
 
 

@@ -174,6 +174,16 @@ def status_text(
     return "\n\n".join(parts)
 
 
+def paused_text(release: Release, ordinals: Sequence[OrdinalState]) -> str:
+    """What to do while a rollout is paused after its first ordinal."""
+    new = ", ".join(state.pod for state in ordinals if state.updated)
+    return f"Paused: {new} is on the new revision and good, the others wait.\n" + _commands(
+        ("look at it", f"kubectl logs {new} -n {release.namespace} -f"),
+        ("go on", "ansible-playbook orbit.rs.upgrade"),
+        ("go back", "ansible-playbook orbit.rs.upgrade -e orbit_rs_interrupted=revert"),
+    )
+
+
 def next_commands(release: Release, ordinals: Sequence[OrdinalState]) -> str:
     """What an operator types next, the first ordinal that needs care named."""
     namespace = release.namespace

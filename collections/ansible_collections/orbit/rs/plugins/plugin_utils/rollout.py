@@ -47,10 +47,12 @@ def verdict(
     revision = status.get("updateRevision", "") if observed else ""
     mine = {pod["metadata"]["name"]: pod for pod in pods if _owned(pod, statefulset)}
     name = statefulset["metadata"]["name"]
+    held = partition(statefulset)  # ordinals below it stay on the old revision, as long as it is set
     wanted = {f"{name}-{number}": number for number in ordinals(statefulset)}
     states = tuple(_state(number, pod, mine.get(pod), revision, events) for pod, number in wanted.items())
 
-    if observed and all(state.ready and state.updated for state in states) and mine.keys() <= wanted.keys():
+    settled = all(state.ready and (state.updated or state.ordinal < held) for state in states)
+    if observed and settled and mine.keys() <= wanted.keys():
         return Verdict("ready", states)
     if not observed:
         return Verdict("progressing", states)
@@ -58,7 +60,10 @@ def verdict(
     troubled = [
         pod
         for state in states
-        if (pod := mine.get(state.pod)) and state.updated and not state.ready and not _leaving(pod)
+        if (pod := mine.get(state.pod))
+        and (state.updated or state.ordinal < held)
+        and not state.ready
+        and not _leaving(pod)
     ]
     unready = {state.ordinal for state in states if not state.ready}
     found = diagnosis.sightings(
@@ -75,6 +80,29 @@ def verdict(
     if diagnoses:
         return Verdict("failed", states, diagnoses[0])
     return Verdict("progressing", states)
+
+
+def partition(statefulset: Object) -> int:
+    """The lowest ordinal that a change of the pod template reaches."""
+    strategy = statefulset["spec"].get("updateStrategy") or {}
+    return int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
+
+
+def with_partition(ordinal: int) -> Object:
+    """The change of a StatefulSet that sets its partition."""
+    return {"spec": {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": ordinal}}}}
+
+
+def unready_elsewhere(statefulset: Object, pods: Iterable[Object]) -> list[str]:
+    """Pods that a change of the pod template should reach, on another revision and not Ready; the highest first."""
+    revision, held = (statefulset.get("status") or {}).get("updateRevision", ""), partition(statefulset)
+    found = {}
+    for pod in pods:
+        number = diagnosis.ordinal(pod["metadata"]["name"])
+        old = pod["metadata"]["labels"].get("controller-revision-hash") != revision
+        if number is not None and number >= held and old and _owned(pod, statefulset) and not _ready(pod):
+            found[number] = pod["metadata"]["name"]
+    return [found[number] for number in sorted(found, reverse=True)]
 
 
 def stuck(statefulset: Object, pods: Sequence[Object], since: datetime) -> list[str]:

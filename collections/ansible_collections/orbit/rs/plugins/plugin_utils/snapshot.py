@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import access, objects
+from ansible_collections.orbit.rs.plugins.plugin_utils import access, lock, objects
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster, parallel
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm, newest, stored_in_secrets
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Object, Release, Request, Snapshot
@@ -50,6 +50,7 @@ def read(
         "nodes": "/api/v1/nodes?resourceVersion=0",
         "pods": f"{namespace}/pods?labelSelector=app.kubernetes.io/instance={release.name}",
         "claims": f"{namespace}/persistentvolumeclaims",
+        "lease": lock.path(release),
     }
     if planning:
         paths |= {
@@ -77,6 +78,7 @@ def read(
         helm=version.result() if version else "",
         release=helm.status(release) if secrets is None else newest(secrets),
         namespace=found.get("namespace"),
+        lease=found.get("lease"),
         nodes=items("nodes"),
         storage_classes=items("storage classes"),
         pods=items("pods") or (),
@@ -87,7 +89,7 @@ def read(
             if claim["metadata"]["name"].rpartition("-")[0].endswith(f"-{statefulset}")
         ),
         objects={},
-        denied=tuple(name for name in denied if name != "secrets"),
+        denied=tuple(name for name in denied if name not in ("secrets", "lease")),
         requested=requested(items("pods of all namespaces") or ()),
         quotas=items("quotas") or (),
         limits=items("limits") or (),

@@ -8,10 +8,11 @@ from __future__ import annotations
 import datetime
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import diagnosis, gate, objects, report, rollout
-from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import PARALLEL, ApiError, Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Check,
     Diagnosis,
@@ -19,11 +20,13 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Object,
     OrbitError,
     OrdinalState,
+    Patience,
     Release,
     Snapshot,
     Verdict,
 )
 
+READY = "Ready"  # phase of an ordinal
 LOOK_SECONDS = 0.25
 HEARTBEAT_SECONDS = 10
 GATE_SECONDS = 1  # between two tries of a gate
@@ -34,10 +37,14 @@ GRACE = datetime.timedelta(seconds=5)
 class Watch:
     """The StatefulSet of a release under observation. `say` gets the progress, line by line."""
 
-    def __init__(self, cluster: Cluster, release: Release, statefulset: Object, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, cluster: Cluster, release: Release, statefulset: Object, say: Callable[[str], None], *, tls: bool = False
+    ) -> None:
         self._cluster = cluster
         self._release = release
-        self._say = say
+        self._tls = tls
+        self._marks: dict[int, gate.Mark] = {}
+        self.say = say
         self._namespace = f"/api/v1/namespaces/{release.namespace}"
         selector = ",".join(f"{key}={value}" for key, value in statefulset["spec"]["selector"]["matchLabels"].items())
         self._paths = [
@@ -47,6 +54,7 @@ class Watch:
             f"{self._namespace}/events",
         ]
         self._pods: list[Object] = []
+        self._phases: Mapping[int, str] = {}  # what was said last of each ordinal
         self._since: datetime.datetime | None = None
         self.statefulset = statefulset  # as it lives, from the first look on
         self.waited = False
@@ -65,10 +73,13 @@ class Watch:
         claims, events = found[2]["items"], found[3]["items"]
         return rollout.verdict(self.statefulset, self._pods, claims, events, now=now, since=self._since, final=final)
 
-    def until_ready(self, timeout: float) -> Verdict:
-        """Look until every ordinal is ready, `timeout` seconds at most. Raises OrbitError with the diagnosis."""
+    def until_ready(self, timeout: float, found: Callable[[OrdinalState], None] = lambda _: None) -> Verdict:
+        """Look until every ordinal is ready, `timeout` seconds at most; `found` gets each as soon as it is.
+
+        Ordinals below the partition are ready on the old revision. Raises OrbitError with the diagnosis.
+        """
         start = said = time.monotonic()
-        before: Mapping[int, str] = {}
+        quiet = True
         while True:
             up = time.monotonic() - start >= timeout
             try:
@@ -77,55 +88,160 @@ class Watch:
                 # An API server that restarts is back soon; one that refuses goes on refusing.
                 if up or (error.status < 500 and error.status != 429):
                     raise
-                self._say(f"trying again: {error.seen}")
+                self.say(f"trying again: {error.seen}")
                 time.sleep(10 * LOOK_SECONDS)
                 continue
-            phases = {state.ordinal: _phase(state) for state in verdict.ordinals}
-            if verdict.state == "ready":
-                if before:
-                    self._say(f"{len(phases)} of {len(phases)} ordinals ready after {_since(start)}")
-                return verdict
-            if not self.waited:
-                self.waited = True
-                gate.warm_up()  # while the pods start
+            held = rollout.partition(self.statefulset)
             for state in verdict.ordinals:
-                if before.get(state.ordinal) != phases[state.ordinal]:
-                    self._say(f"{state.pod}: {phases[state.ordinal]}")
+                if state.ready and (state.updated or state.ordinal < held):
+                    found(state)
+            phases = {state.ordinal: _phase(state, held) for state in verdict.ordinals}
+            if verdict.state == "ready":
+                if not quiet:
+                    self.say(f"{len(phases)} of {len(phases)} ordinals ready after {_since(start)}")
+                return verdict
+            self.waited = True
+            quiet = False
+            for state in verdict.ordinals:
+                if self._phases.get(state.ordinal) != phases[state.ordinal]:
+                    self.say(f"{state.pod}: {phases[state.ordinal]}")
                     said = time.monotonic()
-            before = phases
+            self._phases = phases
             if verdict.state == "failed" or up:
                 raise self.failure(verdict, _since(start))
             if time.monotonic() - said >= HEARTBEAT_SECONDS:
                 said = time.monotonic()
-                ready = sum(state.ready and state.updated for state in verdict.ordinals)
-                self._say(f"{ready} of {len(phases)} ordinals ready after {_since(start)}, still waiting")
+                ready = sum(phase == READY for phase in phases.values())
+                self.say(f"{ready} of {len(phases)} ordinals ready after {_since(start)}, still waiting")
             time.sleep(LOOK_SECONDS)
 
-    def gated(self, verdict: Verdict, seconds: float, *, write: bool, tls: bool) -> list[Check]:
-        """The last checks of every ordinal: those that are not passed are made again, `seconds` at most.
+    def until_good(
+        self, patience: Patience, *, only: Collection[int] | None = None, write: bool = True
+    ) -> tuple[Verdict, list[Check]]:
+        """Look until every ordinal is ready, and gate each (of `only`) as soon as it is: the last checks of each.
 
-        Raises OrbitError with the diagnosis when an ordinal is lost meanwhile.
+        An ordinal that does not pass is checked again, as long as the patience for the gate lasts. Raises OrbitError
+        with the diagnosis when an ordinal is lost.
         """
-        namespace, ports = self._release.namespace, container_ports(self.statefulset)
-        start = time.monotonic()
-        waiting = {state.ordinal: state.pod for state in verdict.ordinals}
-        passed: list[Check] = []
-        told: set[tuple[int, str]] = set()
-        while True:
-            checks = gate.gate(self._cluster, namespace, waiting, ports, write=write, tls=tls)
-            bad = [check for check in checks if not check.ok]
-            left = seconds - (time.monotonic() - start)
-            if not bad or left < GATE_SECONDS:
-                return sorted((*passed, *checks), key=lambda check: check.ordinal)
-            for check in bad:
+        gating: dict[int, Future[list[Check]]] = {}
+        with ThreadPoolExecutor(PARALLEL) as pool:
+
+            def begin(state: OrdinalState) -> None:
+                if state.ordinal not in gating and (only is None or state.ordinal in only):
+                    gating[state.ordinal] = pool.submit(self._gate, {state.ordinal: state.pod}, write)
+
+            verdict = self.until_ready(patience.rollout, begin)
+        checks = {ordinal: done.result() for ordinal, done in gating.items()}
+        start, told = time.monotonic(), set[tuple[int, str]]()
+        while failing := {number for number, found in checks.items() if not all(check.ok for check in found)}:
+            left = patience.gate - (time.monotonic() - start)
+            if left < GATE_SECONDS:
+                break
+            pods = {state.ordinal: state.pod for state in verdict.ordinals if state.ordinal in failing}
+            for check in (check for ordinal in sorted(failing) for check in checks[ordinal] if not check.ok):
                 if (check.ordinal, check.name) not in told:
-                    self._say(f"{waiting[check.ordinal]}: not good yet, {check.name}: {check.detail}")
+                    self.say(f"{pods[check.ordinal]}: not good yet, {check.name}: {check.detail}")
                     told.add((check.ordinal, check.name))
-            failing = {check.ordinal for check in bad}
-            passed += [check for check in checks if check.ordinal not in failing]
-            waiting = {ordinal: pod for ordinal, pod in waiting.items() if ordinal in failing}
             time.sleep(GATE_SECONDS)
-            self.until_ready(left)
+            verdict = self.until_ready(left)
+            for check in self._gate(pods, write):
+                checks[check.ordinal] = [item for item in checks[check.ordinal] if item.name != check.name] + [check]
+        return verdict, [check for ordinal in sorted(checks) for check in checks[ordinal]]
+
+    def _gate(self, pods: Mapping[int, str], write: bool) -> list[Check]:
+        ports = container_ports(self.statefulset)
+        return gate.gate(
+            self._cluster, self._release.namespace, pods, ports, write=write, tls=self._tls, marks=self._marks
+        )
+
+    def expect_good(self, checks: Iterable[Check]) -> None:
+        """Raise OrbitError that names the checks that were not passed."""
+        name = self.statefulset["metadata"]["name"]
+        bad = [check for check in checks if not check.ok]
+        if bad:
+            rows = "\n".join(f"  {name}-{check.ordinal}  {check.name}: {check.detail}" for check in bad)
+            raise OrbitError(
+                f"The gate is not passed: the server runs, and does not do what it should.\n{rows}",
+                f"See its log: kubectl logs {name}-{bad[0].ordinal} -n {self._release.namespace}",
+            )
+
+    def soak(self, seconds: float, ordinal: int) -> None:
+        """Look on for a while: the ordinal must stay as it is. Raises OrbitError when it restarts or is not ready."""
+        end = time.monotonic() + seconds
+        first = self._one(ordinal)
+        while time.monotonic() < end:
+            time.sleep(min(1.0, seconds))
+            now = self._one(ordinal)
+            if not now.ready or now.restarts != first.restarts:
+                raise OrbitError(
+                    f"{now.pod} did not stay good: {now.phase}, {now.restarts - first.restarts} restarts meanwhile.",
+                    f"See its log: kubectl logs {now.pod} -n {self._release.namespace} --previous",
+                )
+
+    def _one(self, ordinal: int) -> OrdinalState:
+        return next(state for state in self.look().ordinals if state.ordinal == ordinal)
+
+    def mark(self, ordinal: int) -> None:
+        """Write a key on an ordinal that its restart must not lose; every later gate of it looks for that key."""
+        port = container_ports(self.statefulset).get("redis")
+        if port and ordinal not in self._marks:
+            pod = f"{self.statefulset['metadata']['name']}-{ordinal}"
+            self._marks[ordinal] = gate.mark(self._cluster, self._release.namespace, pod, port, tls=self._tls)
+
+    def restart(self, ordinal: int) -> None:
+        """Restart an ordinal once more, as it is: what its server wrote itself must survive, too."""
+        self.unmark()
+        self.mark(ordinal)
+        self._delete(f"{self.statefulset['metadata']['name']}-{ordinal}")
+
+    def unmark(self) -> None:
+        """Delete the keys of mark() again. Raises OrbitError."""
+        port = container_ports(self.statefulset).get("redis", 0)
+        for ordinal in list(self._marks):
+            pod = f"{self.statefulset['metadata']['name']}-{ordinal}"
+            gate.unmark(self._cluster, self._release.namespace, pod, port, self._marks.pop(ordinal), tls=self._tls)
+
+    def until_observed(self, timeout: float) -> None:
+        """Wait until the controller has seen the newest StatefulSet; what was said before does not count any more."""
+        start = time.monotonic()
+        while True:
+            self._since = None
+            self.look()
+            status = self.statefulset.get("status") or {}
+            if status.get("observedGeneration", 0) >= self.statefulset["metadata"]["generation"]:
+                return
+            if time.monotonic() - start > timeout:
+                raise OrbitError(
+                    f"The cluster has not taken notice of the changed StatefulSet for {_since(start)}.",
+                    "Is its controller manager running? kubectl get pods -n kube-system",
+                )
+            time.sleep(LOOK_SECONDS)
+
+    def is_updated(self, ordinal: int) -> bool:
+        """Whether the pod of an ordinal is on the revision that the StatefulSet wants, as of the last look."""
+        revision = (self.statefulset.get("status") or {}).get("updateRevision", "")
+        name = f"{self.statefulset['metadata']['name']}-{ordinal}"
+        pods = (pod["metadata"] for pod in self._pods if pod["metadata"]["name"] == name)
+        return any(pod["labels"].get("controller-revision-hash") == revision for pod in pods)
+
+    def delete_unready(self) -> None:
+        """Delete pods that are not ready on a revision that is not wanted any more; the highest first."""
+        for pod in rollout.unready_elsewhere(self.statefulset, self._pods):
+            self.say(f"{pod}: is not ready on the revision that failed, so it is deleted")
+            self._delete(pod)
+
+    def patch(self, change: Object) -> None:
+        """Change the live StatefulSet. Raises ApiError."""
+        self.statefulset = self._cluster.request(
+            "PATCH", f"{self._paths[0]}?fieldManager=orbit.rs", change, "application/merge-patch+json"
+        )
+
+    def _delete(self, pod: str) -> None:
+        try:
+            self._cluster.request("DELETE", f"{self._namespace}/pods/{pod}")
+        except ApiError as error:
+            if error.status != 404:
+                raise
 
     def start_stuck(self) -> list[str]:
         """Give what was failing before the first look another chance at once: the cause may be gone, and the cluster
@@ -141,8 +257,8 @@ class Watch:
             self._cluster.request("PATCH", self._paths[0], note, "application/merge-patch+json")
         pods = rollout.stuck(self.statefulset, self._pods, self._since)
         for pod in pods:
-            self._say(f"{pod}: was failing before this run, so it is started anew")
-            self._cluster.request("DELETE", f"{self._namespace}/pods/{pod}")
+            self.say(f"{pod}: was failing before this run, so it is started anew")
+            self._delete(pod)
         return pods
 
     def failure(self, verdict: Verdict, spent: str) -> OrbitError:
@@ -218,8 +334,9 @@ def prove(live: Snapshot) -> None:
         )
 
 
-def _phase(state: OrdinalState) -> str:
-    return state.phase if state.updated or not state.node else f"{state.phase}, old revision"
+def _phase(state: OrdinalState, held: int) -> str:
+    """What is said of an ordinal; one below the partition is meant to be on the old revision."""
+    return state.phase if state.updated or not state.node or state.ordinal < held else f"{state.phase}, old revision"
 
 
 def _since(start: float) -> str:

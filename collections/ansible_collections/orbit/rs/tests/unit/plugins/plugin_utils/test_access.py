@@ -16,8 +16,12 @@ RESOURCES = {
     "policy/v1 PodDisruptionBudget": "poddisruptionbudgets",
     "apps/v1 StatefulSet": "statefulsets",
 }
-ALWAYS = {"list pods", "list persistentvolumeclaims", "list events", "get pods/log", "create pods/portforward"}
-HELM = {f"{verb} secrets" for verb in ("get", "list", "create", "update", "delete")} | {"delete pods"}
+ALWAYS = {"list pods", "list persistentvolumeclaims", "list events", "get pods/log"}
+ALWAYS |= {"get pods/portforward", "create pods/portforward"}
+CHANGE = {f"{verb} secrets" for verb in ("get", "list", "create", "update", "delete")}
+CHANGE |= {f"{verb} leases" for verb in ("get", "create", "update", "patch")}
+CHANGE |= {f"{verb} configmaps" for verb in ("get", "create", "patch")}
+CHANGE |= {"patch statefulsets", "delete pods"}
 
 
 def asked(snapshot: Snapshot, **fields: Any) -> set[str]:
@@ -31,20 +35,20 @@ def test_a_run_without_a_difference_only_watches_and_gates() -> None:
 
 def test_an_install_creates() -> None:
     created = {f"create {name}" for name in RESOURCES.values()} | {"patch namespaces"}
-    assert asked(data.EMPTY) == ALWAYS | HELM | created
+    assert asked(data.EMPTY) == ALWAYS | CHANGE | created
 
 
 def test_a_change_patches_and_deletes() -> None:
     live = data.deployed()
     objs = [obj for obj in data.rendered() if obj["kind"] != "ConfigMap"]
     patched = {"patch services", "patch statefulsets", "patch poddisruptionbudgets"}
-    assert asked(live, objects=tuple(objs)) == ALWAYS | HELM | patched | {"delete configmaps"}
+    assert asked(live, objects=tuple(objs)) == ALWAYS | CHANGE | patched | {"delete configmaps"}
 
 
 def test_what_is_missing_or_changed_in_the_cluster_is_made_again() -> None:
     missing = data.deployed(live=[obj for obj in data.rendered() if obj["kind"] != "ConfigMap"])
     assert "create configmaps" in asked(missing)
-    assert asked(data.deployed(status="failed")) >= HELM
+    assert asked(data.deployed(status="failed")) >= CHANGE
 
 
 def test_the_platform_is_patched_where_it_differs() -> None:

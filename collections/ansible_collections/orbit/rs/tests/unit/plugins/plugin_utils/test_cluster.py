@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import http.server
 import json
 import os
+import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 from ansible_collections.orbit.rs.plugins.plugin_utils import snapshot
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster, explain
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
@@ -62,21 +66,21 @@ class Api:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-        self.kubeconfig = folder / "kubeconfig"
-        self.kubeconfig.write_text(
-            json.dumps(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "clusters": [
-                        {"name": "c", "cluster": {"server": f"http://127.0.0.1:{self.server.server_address[1]}"}}
-                    ],
-                    "users": [{"name": "u", "user": {}}],
-                    "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-                    "current-context": "x",
-                }
-            )
-        )
+        self.kubeconfig = kubeconfig(folder, self.server.server_address[1])
+
+
+def kubeconfig(folder: Path, port: int) -> str:
+    path = folder / "kubeconfig"
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path.write_text(json.dumps(content))
+    return str(path)
 
 
 @pytest.fixture
@@ -178,7 +182,12 @@ def test_what_is_not_served_and_what_is_down_is_told_apart(api: Api, cluster: Cl
     [
         ([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}], True, {"namespaces"}, set()),
         ([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}], False, {"namespaces"}, {"namespaces"}),
-        ([{"verbs": ["*"], "apiGroups": [""], "resources": ["*"]}], True, {"namespaces", "statefulsets"}, set()),
+        (
+            [{"verbs": ["*"], "apiGroups": [""], "resources": ["*"]}],
+            True,
+            {"namespaces", "statefulsets", "leases"},
+            set(),
+        ),
     ],
 )
 def test_access_is_asked_about_only_where_the_rules_do_not_say(
@@ -267,15 +276,63 @@ def test_apply_says_what_changed_and_sends_dry_runs_as_such(api: Api, cluster: C
         cluster.apply(wanted)
 
 
-def test_forward(tmp_path: Path) -> None:
-    lines = r"printf 'Forwarding from 127.0.0.1:40001 -> 8080\nForwarding from 127.0.0.1:40002 -> 6379\n'"
-    kubectl = script(tmp_path, f'echo "$@" > {tmp_path}/said\n[ "$1" = proxy ] || {lines}\nexec sleep 60')
-    with Cluster(kubectl) as cluster, cluster.forward("ns", "pod-0", [8080, 6379]) as ports:
-        assert ports == {8080: 40001, 6379: 40002}
-    kubectl = script(tmp_path, 'echo "error: pod is not running" >&2; exit 1')
-    refused = pytest.raises(OrbitError, match="pod is not running")
-    with refused, Cluster(kubectl) as cluster, cluster.forward("ns", "pod-0", [8080]):
+@pytest.fixture
+def pods(tmp_path: Path) -> Iterator[str]:
+    """The kubeconfig of an API server that forwards: port 6379 of pod-0 sends back what it gets, 1 is closed."""
+    started: queue.Queue[tuple[int, Callable[[], object]]] = queue.Queue()
+
+    async def forward(request: web.Request) -> web.StreamResponse:
+        if request.match_info["pod"] != "pod-0":
+            return web.json_response({"reason": "NotFound", "message": 'pods "x" not found'}, status=404)
+        number = int(request.query["ports"])
+        tunnel = web.WebSocketResponse(protocols=["v4.channel.k8s.io"])
+        await tunnel.prepare(request)
+        for channel in (b"\x00", b"\x01"):
+            await tunnel.send_bytes(channel + number.to_bytes(2, "little"))
+        if number == 1:
+            await tunnel.send_bytes(b"\x01connection refused")
+        async for message in tunnel:
+            await tunnel.send_bytes(message.data)
+        return tunnel
+
+    async def serve() -> None:
+        app = web.Application()
+        app.router.add_get("/api/v1/namespaces/ns/pods/{pod}/portforward", forward)
+        runner = web.AppRunner(app, shutdown_timeout=2)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        started.put((runner.addresses[0][1], lambda: loop.call_soon_threadsafe(stop.set)))
+        await stop.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    port, end = started.get(timeout=10)
+    yield kubeconfig(tmp_path, port)
+    end()
+    thread.join(10)
+
+
+def test_forward(pods: str) -> None:
+    with Cluster(KUBECTL, pods) as cluster, cluster.forward("ns", "pod-0", [6379, 1]) as ports:
+        for dummy in range(3):  # every connection has a tunnel of its own
+            with socket.create_connection(("127.0.0.1", ports[6379]), 5) as one:
+                for size in (1, 100_000):
+                    one.sendall(b"x" * size)
+                    with one.makefile("rb") as answers:
+                        assert answers.read(size) == b"x" * size
+        with socket.create_connection(("127.0.0.1", ports[1]), 5) as one:
+            assert one.recv(1) == b"", "a closed port of the pod closes the connection"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", ports[6379]), 5)
+
+
+def test_forward_to_a_pod_that_is_not_there(pods: str) -> None:
+    refused = pytest.raises(ApiError, match='"x" not found')
+    with refused as error, Cluster(KUBECTL, pods) as cluster, cluster.forward("ns", "x", [6379]):
         raise AssertionError
+    assert error.value.status == 404
 
 
 def alive(pid: int) -> bool:
@@ -303,8 +360,8 @@ def test_kubectl_and_its_socket_go_when_the_process_is_killed(end: signal.Signal
 
     try:
         assert until(said.exists)
-        pid, socket = re.fullmatch(r"(\d+) proxy --unix-socket=(.*)\n", said.read_text()).groups()  # type: ignore[union-attr]
-        folder = Path(socket).parent
+        pid, path = re.fullmatch(r"(\d+) proxy .*--unix-socket=(.*)\n", said.read_text()).groups()  # type: ignore[union-attr]
+        folder = Path(path).parent
         assert folder.stat().st_mode & 0o777 == 0o700
     finally:
         process.send_signal(end)

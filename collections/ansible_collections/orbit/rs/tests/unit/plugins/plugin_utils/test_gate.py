@@ -145,6 +145,12 @@ def test_each_way_to_be_bad_fails_its_check_alone(
     assert server.data == {}, "a canary key is left behind"
 
 
+def test_a_server_without_the_health_service_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "GRPC_HEALTH", "/orbit.shared.HealthService/Check")
+    found = check(Server())["grpc"]
+    assert (found.ok, found.detail) == (False, "/orbit.shared.HealthService/Check is refused")
+
+
 def test_a_port_that_is_off_is_not_checked_and_one_that_is_closed_fails() -> None:
     with served(Server()) as ports:
         assert [item.name for item in gate.check_ordinal(0, {"http": ports["http"]}, True)] == ["health"]

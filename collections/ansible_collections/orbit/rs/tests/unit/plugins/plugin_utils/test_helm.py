@@ -128,4 +128,4 @@ def test_newest_is_the_highest_revision_whatever_its_status() -> None:
     ],
 )
 def test_explain(text: str, seen: str) -> None:
-    assert seen in explain(text, helm_module._EXPLANATIONS).seen
+    assert seen in explain(text, helm_module.EXPLANATIONS).seen

@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any
 
 import pytest
-from ansible_collections.orbit.rs.plugins.plugin_utils import objects
+from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Plan, Snapshot
-from ansible_collections.orbit.rs.plugins.plugin_utils.plan import actions, make_plan
+from ansible_collections.orbit.rs.plugins.plugin_utils.plan import DEPLOY, actions, make_plan, needs_helm
 from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils import data
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,7 +74,12 @@ def test_a_change_in_the_inventory_makes_one_step(name: str, path: str, value: A
 @pytest.mark.parametrize(
     ("path", "value", "check", "words"),
     [
-        (IMAGE, NEW, "version", "set orbitServer.image.tag: v0.1.0. To change the version: upgrade"),
+        (
+            IMAGE,
+            NEW,
+            "version",
+            "set orbitServer.image.tag: v0.1.0. To change the version: ansible-playbook orbit.rs.upgrade",
+        ),
         ("spec|replicas", 5, "replicas", "set orbitServer.replicaCount: 3. To change it: scale"),
         ("spec|replicas", 1, "replicas", "set orbitServer.replicaCount: 3. To change it: scale"),
         ("spec|volumeClaimTemplates|0|spec|resources|requests|storage", "20Gi", "volumes", "grow_storage"),
@@ -257,13 +262,31 @@ def test_a_kept_history_of_an_uninstalled_release_is_no_release() -> None:
     assert kinds(make_plan(data.wanted(), snapshot, ())) == ["configure", "install"]
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_rollout_that_ended_half_way_is_finished(ours: bool) -> None:
+    """By a run that was killed, which left its note on the Lease; or by somebody who set the partition by hand."""
+    note = {lock.UNFINISHED: '{"operation": "upgrade"}'} if ours else {}
+    lease = {"metadata": {"annotations": note, "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}}
+    live = dataclasses.replace(data.deployed(), lease=lease)
+    live.objects[data.STATEFULSET]["spec"]["updateStrategy"]["rollingUpdate"] = {"partition": 1}
+    plan = make_plan(data.wanted(), live, ())
+    assert (kinds(plan), plan.refused, needs_helm(plan)) == (["roll"], False, False)
+    assert [item.origin for item in plan.steps[0].differences] == ["inventory" if ours else "cluster"]
+
+
+def test_an_upgrade_that_is_allowed_is_a_step() -> None:
+    desired = data.wanted(changed(data.STATEFULSET, IMAGE, NEW))
+    plan = make_plan(desired, data.deployed(), (), DEPLOY | {"upgrade"})
+    assert (kinds(plan), plan.refused, plan.steps[0].risk) == (["upgrade"], False, "restarts_pods")
+
+
 @pytest.mark.parametrize("ready", [True, False])
 def test_another_version_repairs_a_rollout_that_never_came_up(ready: bool) -> None:
     pods = tuple(data.pod(ordinal, ready=ready and ordinal == 0) for ordinal in range(3))
     snapshot = dataclasses.replace(data.deployed(), pods=pods)
     plan = make_plan(data.wanted(changed(data.STATEFULSET, IMAGE, NEW)), snapshot, ())
     assert plan.refused is ready
-    assert kinds(plan) == ["roll"]
+    assert kinds(plan) == ["upgrade" if ready else "roll"]
     assert ("repairs" in plan.steps[0].summary) is not ready
     assert ready or "repairs" in plan.steps[0].summary
 
@@ -404,5 +427,6 @@ def test_nothing_differs_right_after_it_was_applied(choice: Edits) -> None:
 @given(edits, edits)
 def test_what_only_the_cluster_changed_is_never_ours(wanted: Edits, live: Edits) -> None:
     desired, snapshot = history(wanted, wanted, live, set())
-    origins = {item.origin for step in make_plan(desired, snapshot, ()).steps for item in step.differences}
+    steps = make_plan(desired, snapshot, ()).steps
+    origins = {item.origin for step in steps for item in step.differences}
     assert origins <= {"cluster"}

@@ -411,17 +411,6 @@ def test_ports_of_a_service() -> None:
     assert data.checks(found(data.wanted(objs), data.EMPTY)) == [("error", "ports")]
 
 
-def test_a_partition_that_was_left() -> None:
-    desired = sts()
-    snapshot = data.deployed(desired.objects)
-    strategy = snapshot.objects[data.STATEFULSET]["spec"]["updateStrategy"]
-    assert found(desired, snapshot) == []
-    strategy["rollingUpdate"] = {"partition": 2}
-    (finding,) = found(desired, snapshot)
-    assert (finding.severity, finding.check) == ("error", "partition")
-    assert "kubectl patch statefulset orbit-server -n orbit-rs" in finding.remedy
-
-
 @pytest.mark.parametrize(
     ("versions", "expected", "words"),
     [

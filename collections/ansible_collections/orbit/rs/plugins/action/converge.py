@@ -1,0 +1,84 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Action behind orbit.rs.converge."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, converge, helm, plan, report
+from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect, wish_of
+from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Patience, Plan
+
+
+class ActionModule(OrbitAction):
+    """Make a release what is wanted."""
+
+    def act(self, options: Options) -> dict[str, Any]:
+        """Run with these orders; Helm is called through its module."""
+        api, helm_command, release = connect(options)
+
+        def apply(made: Plan, wanted: Desired, held: Held) -> None:
+            with helm_command.guarded(held) as command:
+                self._helm(options, command, run.wish.chart, {**wanted.values, "planDigest": made.hash})
+            held.check()
+
+        orders = converge.Orders(
+            operation=options["operation"],
+            allowed=plan.DEPLOY | frozenset(options["allow"]),
+            patience=Patience(
+                options["rollout_timeout"], options["gate_timeout"], options["soak"], options["lock_timeout"]
+            ),
+            plan_hash=options["plan_hash"],
+            revision=options["revision"],
+            backup=options["backup"],
+            one_way=options["one_way"],
+            again=options["restart_check"],
+            interrupted=options["interrupted"],
+            recover=options["recover"],
+            pause=options["pause"],
+            check=self.check,
+        )
+        with api:
+            run = converge.Run(api, helm_command, release, wish_of(options), orders, self.say, apply)
+            result = run.run()
+        made, wanted = result.plan, result.wanted
+        return {
+            "changed": bool(made.steps or result.restarted),
+            "diff": report.diff(made, (*wanted.platform, *wanted.objects)),
+            "plan": dataclasses.asdict(made),
+            "release": release.name,
+            "revision": result.revision,
+            "ordinals": [dataclasses.asdict(state) for state in result.states],
+            "checks": [dataclasses.asdict(check) for check in result.checks],
+            "restarted": list(result.restarted),
+            "paused": result.paused,
+        }
+
+    def _helm(self, options: Options, command: str, chart: str, values: dict[str, Any]) -> None:
+        """Apply the release with kubernetes.core.helm. Raises OrbitError."""
+        arguments = {
+            "binary_path": command,
+            "kubeconfig": options["kubeconfig"] or None,
+            "context": options["context"] or None,
+            "release_name": options["release"],
+            "release_namespace": options["namespace"],
+            "chart_ref": chart,
+            "chart_version": (options["chart_version"] if chart == options["chart"] else "") or None,
+            # It compares values only: with the hash of the plan they differ whenever there is a step.
+            "release_values": values,
+            # The rollout is watched here, which says more and ends sooner than Helm's own wait.
+            "wait": False,
+            # Helm 4 applies on the server by default and then fails on every field that somebody else has touched.
+            "server_side": None if options["helm_version"].startswith("v3") else "false",
+        }
+        done = self._execute_module(
+            module_name="kubernetes.core.helm",
+            module_args={name: value for name, value in arguments.items() if value is not None},
+            task_vars=self.facts,
+        )
+        if done.get("failed"):
+            raise cluster.explain(str(done.get("stderr") or done.get("msg")), helm.EXPLANATIONS)

@@ -1,0 +1,362 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one way in which a release changes: plan, lock, act step by step, gate each step, report."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ansible_collections.orbit.rs.plugins.plugin_utils import (
+    desired,
+    helm,
+    lock,
+    objects,
+    plan,
+    report,
+    revisions,
+    rollout,
+    snapshot,
+    watch,
+)
+from ansible_collections.orbit.rs.plugins.plugin_utils.canary import Canary, Origin, Paused, RolledBack
+from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.desired import Wish
+from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
+    Check,
+    Desired,
+    Finding,
+    HelmRelease,
+    Object,
+    OrbitError,
+    OrdinalState,
+    Patience,
+    Permission,
+    Plan,
+    Release,
+    Snapshot,
+    Verdict,
+)
+from ansible_collections.orbit.rs.plugins.plugin_utils.record import Record, write
+
+
+@dataclasses.dataclass(frozen=True)
+class Orders:
+    """What a playbook lets its run do."""
+
+    operation: str  # as people call it: deploy, upgrade, scale
+    allowed: frozenset[Permission]
+    patience: Patience
+    revision: int | None = None  # go back to this one instead of what the inventory wants; 0: the last good one
+    backup: str = ""  # what an upgrade has to fall back on: a backup set, or that somebody does without
+    one_way: bool = False  # upgrade also where the data could not be read by the version before
+    again: bool = False  # in an upgrade, restart the first ordinal twice: it must keep what it has written itself
+    plan_hash: str = ""  # the only plan that is approved; empty: any
+    interrupted: str = "resume"  # what becomes of a run that was killed: resume, or revert
+    recover: bool = False  # free a release that a killed Helm has left pending
+    pause: bool = False  # after the first ordinal
+    check: bool = False  # change nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a run has done, or in check mode would do, and what it has seen."""
+
+    plan: Plan
+    wanted: Desired
+    revision: int
+    states: Sequence[OrdinalState] = ()
+    checks: Sequence[Check] = ()
+    restarted: Sequence[str] = ()
+    paused: bool = False
+
+
+@dataclasses.dataclass
+class Run:
+    """One run of a playbook for one release.
+
+    `tool` is its Helm, and `apply` lets it apply a plan; `say` gets the progress, line by line.
+    """
+
+    cluster: Cluster
+    tool: Helm
+    release: Release
+    wish: Wish
+    orders: Orders
+    say: Callable[[str], None]
+    apply: Callable[[Plan, Desired, lock.Held], None]
+
+    def run(self) -> Result:
+        """Make the release what is wanted; in check mode only say how. Raises OrbitError."""
+        if self.orders.revision is None:
+            return self._run()
+        with tempfile.TemporaryDirectory(prefix="orbit-rs-") as folder:
+            self._go_back(Path(folder), self.orders.revision)
+            return self._run()
+
+    def _go_back(self, folder: Path, number: int) -> None:
+        """Wish for what an earlier revision was. Raises OrbitError."""
+        secrets = revisions.read(self.cluster, self.release)
+        number = number or revisions.last_good(secrets, revisions.records(self.cluster, self.release))
+        self.say(f"going back to what revision {number} was")
+        live = watch.stored_statefulset(self.release, helm.newest(secrets))
+        with contextlib.suppress(ApiError):
+            live = self.cluster.get(self.cluster.path(live))
+        self.wish = revisions.wish(secrets, number, live, folder, self.wish)
+
+    def _run(self) -> Result:
+        wanted, live, made = self._plan()
+        left = _left(live)
+        pending = live.release is not None and live.release.status.startswith("pending-")
+        if left:
+            self.say(_interrupted(live, left, self.orders))
+        if not (pending and (left or self.orders.recover)):
+            self._show(made)
+        if not (made.steps or left or pending):
+            return self._good(made, wanted, live, None)
+        if self.orders.check:
+            return Result(made, wanted, live.release.revision if live.release else 0)
+        if live.namespace is None:
+            self._platform(made, wanted)  # the lock is in it
+        with self._lock() as held:
+            return self._recorded(made, live.release is None, held)
+
+    def _lock(self) -> contextlib.AbstractContextManager[lock.Held]:
+        return lock.held(self.cluster, self.release, self.orders.operation, self.say, wait=self.orders.patience.lock)
+
+    def _plan(self) -> tuple[Desired, Snapshot, Plan]:
+        wanted, live, findings = desired.compare(self.cluster, self.tool, self.release, self.wish)
+        made = plan.make_plan(wanted, live, findings, self.orders.allowed)
+        if any(step.kind == "upgrade" for step in made.steps):
+            more = (*self._backup(), *self._one_way(wanted))
+            made = dataclasses.replace(made, findings=(*made.findings, *more))
+        return wanted, live, made
+
+    def _backup(self) -> list[Finding]:
+        if self.orders.backup or self.orders.operation == "rollback":
+            return []
+        return [
+            Finding(
+                "error",
+                "backup",
+                "There is no backup set to fall back on, should the new version damage its data.",
+                "Name a repository in orbit_rs_backup_repository, and the upgrade begins with a backup. To do without "
+                "one: -e orbit_rs_upgrade_without_backup=true",
+            )
+        ]
+
+    def _one_way(self, wanted: Desired) -> list[Finding]:
+        """Whether the return to the version before is closed; an error unless somebody accepts that."""
+        before = helm.content(revisions.read(self.cluster, self.release)[0])["chart"]["metadata"]
+        why = revisions.one_way(before, self.tool.metadata(self.wish.chart, self.wish.chart_version))
+        if not why:
+            return []
+        return [
+            Finding(
+                "warning" if self.orders.one_way else "error",
+                "data format",
+                f"After this upgrade there is no way back: {why}",
+                "A rollout that fails then stops where it is. To accept that: -e orbit_rs_upgrade_one_way=true",
+            )
+        ]
+
+    def _show(self, made: Plan) -> None:
+        """Print the plan. Raises OrbitError for one that must not be acted on."""
+        text = report.plan_text(made, self.release)
+        if made.refused:
+            raise OrbitError(text)
+        self.say(text)
+        if self.orders.plan_hash and made.steps and self.orders.plan_hash != made.hash:
+            raise OrbitError(
+                f"This is not the approved plan: its hash is {made.hash}, approved was {self.orders.plan_hash}.",
+                f"Read the plan above. To approve it: -e orbit_rs_plan_hash={made.hash}",
+            )
+
+    def _platform(self, made: Plan, wanted: Desired) -> None:
+        for obj in plan.actions(made, wanted)[0]:
+            self.cluster.apply(obj)
+
+    def _recorded(self, shown: Plan, first: bool, held: lock.Held) -> Result:
+        record = Record(self.orders.operation, lock.identity())
+        try:
+            result = self._locked(shown, first, held, record)
+            record.revision = result.revision
+            record.end("paused" if result.paused else "succeeded")
+            return result
+        except RolledBack as error:
+            record.end("rolled_back", error.seen)
+            raise
+        except OrbitError as error:
+            record.end("failed", error.seen)
+            raise
+        finally:
+            if not held.lost.is_set():
+                try:
+                    write(self.cluster, self.release, record)
+                except ApiError as error:
+                    self.say(f"the record of this run could not be written: {error.seen}")
+
+    def _locked(self, shown: Plan, first: bool, held: lock.Held, record: Record) -> Result:
+        """Look again, now that nobody else changes anything; finish what was left; then act."""
+        wanted, live, made = self._plan()
+        left = Origin.of(held.unfinished)
+        release = live.release
+        if release and release.status.startswith("pending-") and (left or self.orders.recover):
+            self._free(release, left.base if left else release.deployed)
+            wanted, live, made = self._plan()
+        if left and self._must_revert(left, live, made):
+            with contextlib.suppress(RolledBack) if self.orders.interrupted == "resume" else contextlib.nullcontext():
+                self._canary(left, live, held, record).revert()
+            left = None
+            wanted, live, made = self._plan()
+        # A first install was shown with the namespace, which is there by now.
+        if left or (made.hash != shown.hash and not first):
+            self._show(made)
+        record.plan, record.steps = made.hash, [f"{step.kind}: {step.summary}" for step in made.steps]
+        return self._act(made, wanted, live, held, record, left)
+
+    def _must_revert(self, left: Origin, live: Snapshot, made: Plan) -> bool:
+        """Whether a run that was interrupted has to be undone before anything else can begin."""
+        if not left.base or live.release is None:
+            return False
+        if left.phase == "reverting" or self.orders.interrupted == "revert":
+            return True
+        # What it was about is not wanted any more, and some ordinals may be on it.
+        return live.release.revision != left.base and plan.needs_helm(made)
+
+    def _free(self, release: HelmRelease, base: int) -> None:
+        """Undo the revision that a killed Helm has left pending."""
+        self.say(f"revision {release.revision} is {release.status}, its Helm was killed: it is undone")
+        if base:
+            self.tool.rollback(self.release, base)
+            return
+        # No revision to go back to. Only Helm's note goes: the next install takes over what this one has made.
+        name = f"sh.helm.release.v1.{self.release.name}.v{release.revision}"
+        self.cluster.request("DELETE", f"/api/v1/namespaces/{self.release.namespace}/secrets/{name}")
+
+    def _canary(self, origin: Origin, live: Snapshot, held: lock.Held, record: Record) -> Canary:
+        return Canary(self.tool, self.release, self._watch(live), held, record, self.orders.patience, origin)
+
+    def _watch(self, live: Snapshot) -> watch.Watch:
+        statefulset = watch.stored_statefulset(self.release, live.release)
+        tls = watch.uses_tls(live.release.objects if live.release else ())
+        return watch.Watch(self.cluster, self.release, statefulset, self.say, tls=tls)
+
+    def _act(
+        self, made: Plan, wanted: Desired, live: Snapshot, held: lock.Held, record: Record, left: Origin | None
+    ) -> Result:
+        """Take the steps of the plan, in their order."""
+        self._platform(made, wanted)
+        needed = plan.needs_helm(made)
+        statefulset = _statefulset(wanted, live)
+        origin = Origin(
+            self.orders.operation,
+            base=left.base if left else live.release.deployed if live.release else 0,
+            replicas=int((statefulset or {}).get("spec", {}).get("replicas", 0)),
+            plan=made.hash,
+        )
+
+        def apply() -> None:
+            held.check()
+            self.apply(made, wanted, held)
+
+        upgrades = any(step.kind == "upgrade" for step in made.steps)
+        rolls = any(step.risk == "restarts_pods" for step in made.steps)
+        if rolls and origin.base and statefulset and (left or _all_ready(statefulset)):
+            rolling = self._canary(origin, live, held, record)
+            rolling.again = upgrades and self.orders.again
+            rolling.returns = not any(item.check == "data format" for item in made.findings)
+            if not left:
+                rolling.before()
+            try:
+                verdict, checks = rolling.roll(apply if needed else None, pause=self.orders.pause)
+            except Paused:
+                return self._good(made, wanted, self._read(), held, paused=True)
+            return self._report(made, wanted, self._read(), verdict, checks)
+        if needed:
+            held.remember(dataclasses.asdict(origin))
+            try:
+                apply()
+            finally:
+                if not held.lost.is_set():
+                    held.remember({})
+        elif left:
+            held.remember({})
+        return self._good(made, wanted, self._read() if needed else live, held)
+
+    def _read(self) -> Snapshot:
+        return snapshot.read(self.cluster, self.tool, self.release, planning=False)
+
+    def _good(
+        self, made: Plan, wanted: Desired, live: Snapshot, held: lock.Held | None, *, paused: bool = False
+    ) -> Result:
+        """Wait until every ordinal is good. What was failing before gets another chance at once, see start_stuck()."""
+        watching = self._watch(live)
+        first = watching.look()
+        restarted: list[str] = []
+        if first.state != "ready" and not self.orders.check:
+            with contextlib.nullcontext() if held else self._lock():
+                if rollout.partition(watching.statefulset) and not paused:
+                    watching.patch(rollout.with_partition(0))
+                restarted = watching.start_stuck()
+        verdict, checks = watching.until_good(self.orders.patience, write=not self.orders.check)
+        watching.expect_good(checks)
+        if held is None and not watching.waited:
+            # The plan has just compared all objects.
+            return self._report(made, wanted, live, verdict, checks, restarted)
+        return self._report(made, wanted, self._read(), verdict, checks, restarted, paused=paused)
+
+    def _report(
+        self,
+        made: Plan,
+        wanted: Desired,
+        live: Snapshot,
+        verdict: Verdict,
+        checks: Sequence[Check],
+        restarted: Sequence[str] = (),
+        *,
+        paused: bool = False,
+    ) -> Result:
+        """Prove that every object is there and matches, and print the status table."""
+        stored = live.release.objects if live.release else ()
+        if not live.objects:
+            live = snapshot.read_objects(self.cluster, live, stored)
+            watch.prove(live)
+        states = rollout.with_zones(verdict.ordinals, live.nodes or ())
+        self.say(report.status_text(self.release, live, states, checks))
+        if paused:
+            self.say(report.paused_text(self.release, states))
+        revision = live.release.revision if live.release else 0
+        return Result(made, wanted, revision, states, checks, restarted, paused)
+
+
+def _left(live: Snapshot) -> Origin | None:
+    holder = lock.holder(live.lease)
+    return Origin.of(holder.unfinished) if holder else None
+
+
+def _interrupted(live: Snapshot, left: Origin, orders: Orders) -> str:
+    holder = lock.holder(live.lease)
+    who = holder.identity if holder and holder.identity else "somebody"
+    begun = f", begun {holder.since:%Y-%m-%d %H:%M:%S} UTC" if holder else ""
+    if left.phase == "paused":
+        what = f"A run of {left.operation} is paused after its first ordinal{begun}."
+    else:
+        what = f"A run of {left.operation} by {who}{begun}, was not finished; it was {left.phase}."
+    if left.phase == "reverting" or orders.interrupted == "revert":
+        return f"{what} The release goes back to revision {left.base}."
+    return f"{what} This run goes on with it; -e orbit_rs_interrupted=revert goes back to revision {left.base}."
+
+
+def _statefulset(wanted: Desired, live: Snapshot) -> Object | None:
+    return live.objects.get(objects.key(objects.find(wanted.objects, "StatefulSet") or {}))
+
+
+def _all_ready(statefulset: Object) -> bool:
+    status = statefulset.get("status") or {}
+    return bool(status.get("readyReplicas", 0) == statefulset["spec"].get("replicas", 1))
