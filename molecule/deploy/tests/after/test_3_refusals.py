@@ -10,7 +10,7 @@ import yaml
 KIND = Path(__file__).parents[4] / "inventories" / "kind" / "group_vars" / "orbit_rs.yml"
 
 REFUSED = {
-    "a provider that does not exist": ({"orbit_rs_storage_provider": "floppy"}, "generic, kind, got: floppy"),
+    "a provider that does not exist": ({"orbit_rs_storage_provider": "floppy"}, "kind, got: floppy"),
     "text for a number": ({"orbit_rs_rollout_timeout": "soon"}, "orbit_rs_rollout_timeout"),
     "a mistyped value": ({"orbitServer": {"replicaCuont": 3}}, "replicaCount"),
     "a value of the wrong type": ({"orbitServer": {"replicaCount": "many"}}, "replicaCount"),

@@ -32,22 +32,6 @@ options:
     description: Values of this run alone, such as the version of an upgrade. They win over all others.
     type: dict
     default: {}
-  storage_provider:
-    description: What provisions the volumes. It decides the default parameters of the storage class.
-    type: str
-    default: generic
-  storage_class:
-    description: Storage class to create and use. Empty means the default class of the cluster.
-    type: str
-    default: ""
-  storage_parameters:
-    description: Parameters of the storage class. They win over those of the provider.
-    type: dict
-    default: {}
-  storage_default:
-    description: Whether the storage class becomes the default class of the cluster.
-    type: bool
-    default: false
   namespace_labels:
     description: Labels of the namespace.
     type: dict

@@ -91,6 +91,7 @@ requirements:
 extends_documentation_fragment:
   - orbit.rs.connection
   - orbit.rs.desired
+  - orbit.rs.storage
 attributes:
   check_mode:
     description: Whether it predicts changes without making any.

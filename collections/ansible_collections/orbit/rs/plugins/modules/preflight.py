@@ -11,13 +11,16 @@ module: preflight
 short_description: Name everything that stands against a rollout
 version_added: 0.1.0
 description:
-  - Looks at versions, nodes, storage, permissions and values, and prints all findings at once.
+  - Looks at versions, permissions, kinds and objects that the release needs, pod security, quotas, nodes, zones,
+    storage, names, ports and values, and prints all findings at once.
+  - Predicts pods that would stay Pending, with what runs on the nodes and what the volumes are tied to.
   - Changes nothing. Fails when a finding is an error.
 author:
   - the orbit.rs authors (@orbit-rs)
 extends_documentation_fragment:
   - orbit.rs.connection
   - orbit.rs.desired
+  - orbit.rs.storage
 attributes:
   check_mode:
     description: Whether it predicts changes without making any.

@@ -44,24 +44,65 @@ class Wish:
     storage_class: str = ""
     storage_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     storage_default: bool = False
+    storage_allow_expansion: bool | None = None
+    storage_reclaim_policy: str = ""
+    storage_binding_mode: str = ""
+    storage_zones: Sequence[str] = ()
+    storage_mount_options: Sequence[str] = ()
+    storage_snapshot_class: str = ""
     namespace_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # values of this run alone
 
 
-def compare(cluster: Cluster, helm: Helm, release: Release, wish: Wish) -> tuple[Desired, Snapshot, list[Finding]]:
-    """Desired state, live state, and all findings about the two. Raises OrbitError, also for bad values."""
+def compare(
+    cluster: Cluster, helm: Helm, release: Release, wish: Wish, *, acting: bool = True
+) -> tuple[Desired, Snapshot, list[Finding]]:
+    """Desired state, live state, and all findings about the two. Raises OrbitError, also for bad values.
+
+    Unless `acting`, what the account may not do is only a warning: somebody else may.
+    """
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(snapshot.read, cluster, helm, release)
         effective, findings = _values(wish)
-        platform = _platform(release, wish)
+        platform, outdated = _platform(release, wish)
         name, app_version = helm.chart(wish.chart, wish.chart_version)
         live = reading.result()
-    effective = _with_live_count(effective, live)
-    rendered = _render(helm, release, wish, effective, live.kubernetes)
+        # What is known of the cluster is read while Helm renders.
+        stored = live.release.objects if live.release else ()
+        known = (*stored, *platform, *snapshot.volumes(live))
+        reading = pool.submit(snapshot.read_objects, cluster, live, known)
+        effective = _with_live_count(effective, live)
+        rendered = _render(helm, release, wish, effective, live.kubernetes)
+        live = reading.result()
+    missing = [obj for obj in platform if f"{obj['apiVersion']} {obj['kind']}" in live.unserved]
+    platform = tuple(obj for obj in platform if obj not in missing)
+    findings += [*outdated, *map(storage.unserved, missing)]
     desired = Desired(release, name, app_version, effective, rendered, platform)
-    stored = live.release.objects if live.release else ()
-    live = snapshot.read_objects(cluster, live, (*rendered, *stored, *platform))
-    return desired, live, [*findings, *preflight.findings(desired, live)]
+    wanted = (*rendered, *(item.object for item in preflight.references(desired, live)))
+    live = snapshot.read_objects(cluster, live, wanted, preflight.lists(desired))
+    live = snapshot.read_access(cluster, live, desired)
+    findings += preflight.findings(desired, live)
+    return desired, live, findings if acting else [_not_acting(finding) for finding in findings]
+
+
+def render(helm: Helm, release: Release, wish: Wish) -> tuple[Object, ...]:
+    """What the chart renders, without a look at the cluster. Raises OrbitError, also for bad values."""
+    return _render(helm, release, wish, _values(wish)[0], "")
+
+
+def storage_wish(options: Mapping[str, Any]) -> storage.Wish:
+    """What is said about storage in options whose names begin with storage_; that of the class is storage_class."""
+    names = {field.name: f"storage_{field.name}" for field in dataclasses.fields(storage.Wish)}
+    return storage.Wish(**{name: options[option] for name, option in (names | {"name": "storage_class"}).items()})
+
+
+def namespace_object(name: str, labels: Mapping[str, str]) -> Object:
+    """The namespace of a release."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}}
+
+
+def _not_acting(finding: Finding) -> Finding:
+    return dataclasses.replace(finding, severity="warning") if finding.check == "permission" else finding
 
 
 def _values(wish: Wish) -> tuple[dict[str, Any], list[Finding]]:
@@ -109,17 +150,7 @@ def _file(path: str) -> dict[str, Any]:
     return content or {}
 
 
-def _platform(release: Release, wish: Wish) -> tuple[Object, ...]:
-    """What must be there before the release."""
-    namespace: Object = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": release.namespace, "labels": dict(wish.namespace_labels)},
-    }
-    storage_class = storage.storage_class(
-        wish.storage_provider,
-        wish.storage_class,
-        parameters=wish.storage_parameters,
-        default=wish.storage_default,
-    )
-    return (namespace, storage_class) if storage_class else (namespace,)
+def _platform(release: Release, wish: Wish) -> tuple[tuple[Object, ...], list[Finding]]:
+    """What must be there before the release, and what is outdated in it."""
+    classes, findings = storage.classes(storage_wish(vars(wish)))
+    return (namespace_object(release.namespace, wish.namespace_labels), *classes), findings

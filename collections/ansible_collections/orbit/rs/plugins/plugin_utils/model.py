@@ -57,6 +57,16 @@ class Finding:
 
 
 @dataclasses.dataclass(frozen=True)
+class Request:
+    """One kind of request to the API server, which an account may make or not."""
+
+    verb: str
+    resource: str  # plural, with its subresource: "statefulsets", "pods/portforward"
+    group: str = ""
+    namespace: str = ""  # empty: of the cluster
+
+
+@dataclasses.dataclass(frozen=True)
 class HelmRelease:
     """The newest revision that Helm has stored of a release."""
 
@@ -97,11 +107,22 @@ class Snapshot:
     storage_classes: tuple[Object, ...] | None
     pods: tuple[Object, ...]  # of this release
     claims: tuple[Object, ...]  # PersistentVolumeClaims of this release
-    objects: Mapping[str, Object]  # live objects by objects.key(), those that are rendered or stored
+    # Live objects by objects.key(): those that are rendered or stored, those they refer to, and the claims' volumes.
+    objects: Mapping[str, Object]
     denied: tuple[str, ...] = ()
     lease: Object | None = None  # the lock of the release, see lock.py
-    # Requests of all running pods, in base units, by node: {"worker": {"cpu": 0.35, "memory": 1.2e9}}
+    # Requests of all running pods, in base units, by node: {"worker": {"cpu": 0.35, "memory": 1.2e9, "pods": 9}}
     requested: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    quotas: tuple[Object, ...] = ()  # ResourceQuotas of the namespace
+    limits: tuple[Object, ...] = ()  # LimitRanges of the namespace
+    # Lists that only some releases need, by name: "ingress classes". A list that is empty because its API is not
+    # served is absent.
+    lists: Mapping[str, tuple[Object, ...]] = dataclasses.field(default_factory=dict)
+    # Kinds that the API does not serve ("example.com/v1 Kind"), each with the versions of its group that are served.
+    unserved: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    rules: tuple[Object, ...] = ()  # what the account may do in the namespace, as far as the API server can tell
+    forbidden: tuple[Request, ...] = ()  # what a rollout needs and the account may not do
+    controller: Mapping[str, str] = dataclasses.field(default_factory=dict)  # versions of what runs the playbook
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects, preflight, rollout
+from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects, preflight, rollout, storage
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Desired,
     Difference,
@@ -49,7 +49,7 @@ _IMMUTABLE: Mapping[str, tuple[str, ...]] = {
     "ClusterRoleBinding": ("roleRef",),
     "RoleBinding": ("roleRef",),
     "Service": ("spec.clusterIP",),
-    "StorageClass": ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"),
+    "StorageClass": storage.IMMUTABLE,
 }
 
 _TEMPLATE = "spec.template"
@@ -154,7 +154,7 @@ def _platform(desired: Desired, snapshot: Snapshot) -> list[Difference]:
             names = {item["metadata"]["name"]: item for item in snapshot.storage_classes or ()}
             live = names.get(obj["metadata"]["name"])
         if live is not None:
-            result.extend(objects.differences(obj, live))
+            result.extend((storage if obj["kind"] == "StorageClass" else objects).differences(obj, live))
         elif not _unreadable(name, snapshot):
             result.append(Difference(name, "", objects.PRESENT, None))
     return result
@@ -279,22 +279,18 @@ def _is_immutable(change: Difference) -> bool:
 
 def _immutable(changes: Iterable[Difference]) -> list[Finding]:
     """Refusals for fields of anything but the StatefulSet that would need the object to be made anew."""
-    fields: dict[str, list[str]] = {}
+    fields: dict[str, list[Difference]] = {}
     for change in changes:
         if _is_immutable(change) and not change.object.startswith("StatefulSet/"):
-            fields.setdefault(change.object, []).append(f"{change.path} is {change.found}, not {change.wanted}")
+            fields.setdefault(change.object, []).append(change)
     result = []
-    for name, seen in fields.items():
-        delete = f"kubectl delete {_resource(name)}"
-        if name.startswith("StorageClass/"):
-            remedy = (
-                "Choose another name: set orbit_rs_storage_class and persistence.storageClass. Or make it anew: "
-                f"{delete}, then run again; volumes that exist keep what they have."
-            )
-        else:
-            remedy = f"Make it anew: {delete}, then run again."
-        sentence = f"{name}: {'; '.join(seen)}. This cannot be changed."
-        result.append(Finding("error", "immutable field", sentence, remedy))
+    for name, mine in fields.items():
+        if finding := storage.refusal(name.partition("/")[2], mine) if name.startswith("StorageClass/") else None:
+            result.append(finding)
+            continue
+        seen = "; ".join(f"{change.path} is {change.found}, not {change.wanted}" for change in mine)
+        remedy = f"Make it anew: kubectl delete {_resource(name)}, then run again."
+        result.append(Finding("error", "immutable field", f"{name}: {seen}. This cannot be changed.", remedy))
     return result
 
 

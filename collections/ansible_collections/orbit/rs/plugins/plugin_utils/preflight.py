@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import objects
+from ansible_collections.orbit.rs.plugins.plugin_utils import access, objects, placement, podsecurity, quota, storage
+from ansible_collections.orbit.rs.plugins.plugin_utils import references as refs
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Desired,
     Finding,
@@ -24,13 +26,13 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Severity,
     Snapshot,
 )
-from ansible_collections.orbit.rs.plugins.plugin_utils.storage import DEFAULT_CLASS
 
-ZONE = "topology.kubernetes.io/zone"
+ZONE = storage.ZONE
 HOSTNAME = "kubernetes.io/hostname"
 
 OLDEST_KUBERNETES = (1, 24)
 OLDEST_HELM = (3, 12)
+OLDEST_CONTROLLER = {"ansible-core": (2, 19), "kubernetes.core": (6, 5)}
 HELM_3_END = datetime.date(2027, 2, 10)
 
 # Last day of upstream support, as the project publishes it. What is older than this table has none.
@@ -50,7 +52,7 @@ RELEASE_NAME_LENGTH = 53
 LABEL_LENGTH = 63
 REVISION_SUFFIX = "-0123456789"  # of the label controller-revision-hash
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-
+PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 
 # What the names in Snapshot.denied stand for; any other is objects.key() of one object.
 _REQUESTS = {
@@ -60,7 +62,15 @@ _REQUESTS = {
     "pods": "list pods",
     "claims": "list persistentvolumeclaims",
     "pods of all namespaces": "list pods --all-namespaces",
+    "quotas": "list resourcequotas",
+    "limits": "list limitranges",
+    "ingress classes": "list ingressclasses.networking.k8s.io",
+    "services of all namespaces": "list services --all-namespaces",
+    "volumes": "list persistentvolumes",
 }
+_NAMESPACED = ("pods", "claims", "quotas", "limits")
+
+_VOLUME = "PersistentVolume/"  # how objects.key() begins for one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,16 +103,97 @@ class _Look:
         spec: Mapping[str, Any] = self.template.get("spec", {})
         return spec
 
-    @property
+    @functools.cached_property
     def nodes(self) -> list[Object]:
         """Nodes that may take a pod of this release: ready, not cordoned, tolerated, selected."""
-        return [node for node in self.snapshot.nodes or () if _ready(node) and _admits(node, self.pod)]
+        return [
+            node for node in self.snapshot.nodes or () if placement.ready(node) and placement.admits(node, self.pod)
+        ]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of the pods."""
+        labels: Mapping[str, str] = (self.template.get("metadata") or {}).get("labels") or {}
+        return labels
+
+    @property
+    def volumes(self) -> list[Object]:
+        """Templates of the claims."""
+        return list(self.statefulset.get("spec", {}).get("volumeClaimTemplates") or ())
+
+    @functools.cached_property
+    def claims(self) -> Mapping[str, Object]:
+        """Claims of the release by name."""
+        return {claim["metadata"]["name"]: claim for claim in self.snapshot.claims}
+
+    def without_claim(self, template: Object) -> list[int]:
+        """Ordinals whose claim of this template is still to be made."""
+        name = f"{template['metadata']['name']}-{self.name}"
+        return [ordinal for ordinal in range(self.replicas) if f"{name}-{ordinal}" not in self.claims]
+
+    @functools.cached_property
+    def classes(self) -> dict[str, Object]:
+        """StorageClasses by name, with those that this run makes."""
+        own = [obj for obj in self.desired.platform if obj["kind"] == "StorageClass"]
+        live = {obj["metadata"]["name"]: obj for obj in self.snapshot.storage_classes or ()}
+        # Applied on the server, a class keeps what is not stated, such as the annotation of the default.
+        kept = {obj["metadata"]["name"]: _applied(live.get(obj["metadata"]["name"]), obj) for obj in own}
+        return live | kept
+
+    @property
+    def defaults(self) -> list[str]:
+        """Names of the default classes, that which counts first."""
+        found = [obj for obj in self.classes.values() if storage.is_default(obj)]
+        found.sort(key=lambda obj: str(obj["metadata"].get("creationTimestamp", "9")), reverse=True)
+        return [obj["metadata"]["name"] for obj in found]
+
+    def storage_class(self, template: Object) -> Object | None:
+        """The class that claims of this template get, as far as it is known."""
+        name = template["spec"].get("storageClassName")
+        return self.classes.get(name if name is not None else next(iter(self.defaults), ""))
+
+    @property
+    def pod_with_defaults(self) -> dict[str, Any]:
+        """The pod's spec as the LimitRanges of the namespace complete it."""
+        return quota.with_defaults(self.pod, self.snapshot.limits)
 
 
 def findings(desired: Desired, snapshot: Snapshot, today: datetime.date | None = None) -> list[Finding]:
     """Everything that preflight has to say, in the order of CHECKS. `today` decides what is out of support."""
     look = _Look(desired, snapshot, today or datetime.datetime.now(datetime.UTC).date())
     return [finding for check in CHECKS for finding in check(look)]
+
+
+def references(desired: Desired, snapshot: Snapshot) -> list[refs.Reference]:
+    """Objects that must be there for the rendered ones to work, so that they can be read."""
+    look = _Look(desired, snapshot, datetime.date.min)
+    result = refs.references(desired.objects)
+    for template in look.volumes:
+        storage_class = look.storage_class(template) or {}
+        driver = str(storage_class.get("provisioner", ""))
+        # A driver for the container storage interface registers itself under its name.
+        if "csi" in driver.split(".") and look.without_claim(template):
+            name = storage_class["metadata"]["name"]
+            result.append(
+                refs.Reference("storage.k8s.io/v1", "CSIDriver", driver, "", f"StorageClass {name}", "warning")
+            )
+    return list(dict.fromkeys(result))
+
+
+def lists(desired: Desired) -> dict[str, str]:
+    """Lists and APIs that only some releases need, so that they can be read: path by name."""
+    result = {version: f"/apis/{version}" for version in refs.metrics(desired.objects)}
+    if any(obj["kind"] == "Ingress" and not _ingress_class(obj) for obj in desired.objects):
+        result["ingress classes"] = "/apis/networking.k8s.io/v1/ingressclasses"
+    if any(port.get("nodePort") for dummy, port in _service_ports(desired.objects)):
+        result["services of all namespaces"] = "/api/v1/services"
+    statefulset = objects.find(desired.objects, "StatefulSet") or {}
+    if any(
+        template["spec"].get("storageClassName") == ""
+        for template in statefulset.get("spec", {}).get("volumeClaimTemplates") or ()
+    ):
+        result["volumes"] = "/api/v1/persistentvolumes"
+    return result
 
 
 def unfinished(release: HelmRelease, name: str, namespace: str) -> Finding | None:
@@ -163,6 +254,21 @@ def _helm(look: _Look) -> Iterator[Finding]:
         yield Finding("warning", "helm version", seen, remedy)
 
 
+def _controller(look: _Look) -> Iterator[Finding]:
+    versions = look.snapshot.controller
+    for name, oldest in OLDEST_CONTROLLER.items():
+        least = ".".join(map(str, oldest))
+        how = f"pip install 'ansible-core>={least}'"
+        if name == "kubernetes.core":
+            how = f"ansible-galaxy collection install 'kubernetes.core:>={least}.0'"
+        found = _version(versions.get(name, ""))
+        if found is not None and found < oldest:
+            seen = f"{name} is {versions[name]}; at least {least} is needed."
+            yield Finding("error", f"{name} version", seen, how)
+        elif versions and name not in versions:
+            yield Finding("error", f"{name} version", f"{name} is not installed.", how)
+
+
 def _release(look: _Look) -> Iterator[Finding]:
     release, name, namespace = look.snapshot.release, look.desired.release.name, look.desired.release.namespace
     if release is None:
@@ -211,26 +317,33 @@ def _namespace(look: _Look) -> Iterator[Finding]:
 
 
 def _denied(look: _Look) -> Iterator[Finding]:
+    requests = []
     for denied in look.snapshot.denied:
         request = _REQUESTS.get(denied)
         if request is None:
             kind, *namespace, name = denied.split("/")
             request = f"get {kind.lower()}/{name}{f' -n {namespace[0]}' if namespace else ''}"
-        elif denied in ("pods", "claims"):
+        elif denied in _NAMESPACED:
             request += f" -n {look.desired.release.namespace}"
+        requests.append(request)
+    if requests:
         yield Finding(
             "warning",
             "permission",
-            f"This account may not {request}; what depends on it is not checked.",
-            f"Ask for that permission; test it with: kubectl auth can-i {request}",
+            f"This account may not {'; '.join(requests)}; what depends on it is not checked.",
+            f"Ask for that permission; test it with: kubectl auth can-i {requests[0]}",
         )
+
+
+def _access(look: _Look) -> Iterator[Finding]:
+    yield from access.findings(look.snapshot.forbidden)
 
 
 def _nodes(look: _Look) -> Iterator[Finding]:
     if look.snapshot.nodes is None:
         return
     for node in look.snapshot.nodes:
-        if not _ready(node):
+        if not placement.ready(node):
             name = node["metadata"]["name"]
             yield Finding("warning", "nodes", f"Node {name} is not Ready.", f"kubectl describe node {name}")
     nodes = look.nodes
@@ -258,8 +371,8 @@ def _nodes(look: _Look) -> Iterator[Finding]:
 def _capacity(look: _Look) -> Iterator[Finding]:
     if look.snapshot.nodes is None or not look.replicas:
         return
-    needs = objects.requests(look.pod)
-    wanted = ", ".join(f"{name} {_amount(name, value)}" for name, value in needs.items()) or "nothing"
+    needs = objects.requests(look.pod_with_defaults)
+    wanted = ", ".join(f"{name} {quota.amount(name, value)}" for name, value in needs.items()) or "nothing"
     nodes = look.nodes
     if not nodes:
         yield Finding(
@@ -270,27 +383,11 @@ def _capacity(look: _Look) -> Iterator[Finding]:
             "kubectl get nodes; set orbitServer.nodeSelector and orbitServer.tolerations to match them.",
         )
         return
-    own: dict[tuple[str, str], float] = {}
-    for pod in look.snapshot.pods:
-        node_name = (pod.get("spec") or {}).get("nodeName", "")
-        for resource, value in objects.requests(pod.get("spec") or {}).items():
-            own[node_name, resource] = own.get((node_name, resource), 0.0) + value
-    room = empty = 0
-    for node in nodes:
-        name = node["metadata"]["name"]
-        fits, alone = [], []
-        for resource, need in needs.items():
-            total = float(objects.quantity((node["status"].get("allocatable") or {}).get(resource, 0)))
-            used = max(0.0, look.snapshot.requested.get(name, {}).get(resource, 0.0) - own.get((name, resource), 0.0))
-            if need:
-                fits.append(math.floor((total - used) / need + 1e-9))
-                alone.append(math.floor(total / need + 1e-9))
-        room += max(0, min(fits, default=look.replicas))
-        empty += max(0, min(alone, default=look.replicas))
-    if room >= look.replicas:
-        return
+    slots = _slots(look, needs)
+    room = sum(slots.values())
     remedy = "Add nodes, or lower orbitServer.resources.requests"
     if not room:
+        empty = sum(placement.room(node, needs, {}) for node in nodes)
         cause = "even an empty one is too small" if not empty else "the pods that run there leave too little"
         yield Finding(
             "error",
@@ -298,7 +395,7 @@ def _capacity(look: _Look) -> Iterator[Finding]:
             f"No node has room for one ordinal, which requests {wanted}: {cause}. All pods would stay Pending.",
             f"{remedy}. What is taken: kubectl describe nodes",
         )
-    else:
+    elif room < look.replicas:
         yield Finding(
             "warning",
             "capacity",
@@ -306,13 +403,126 @@ def _capacity(look: _Look) -> Iterator[Finding]:
             f"{_count(look.replicas - room, 'pod')} would stay Pending.",
             f"{remedy} or orbitServer.replicaCount.",
         )
+    else:
+        yield from _places(look, slots)
+
+
+def _slots(look: _Look, needs: Mapping[str, float]) -> dict[str, int]:
+    """How many ordinals each node has room for, when those that run now have left."""
+    own: dict[str, dict[str, float]] = {}
+    for pod in look.snapshot.pods:
+        spec = pod.get("spec") or {}
+        node = own.setdefault(spec.get("nodeName", ""), {})
+        for resource, value in {**objects.requests(spec), "pods": 1.0}.items():
+            node[resource] = node.get(resource, 0.0) + value
+    slots = {}
+    for obj in look.nodes:
+        name = obj["metadata"]["name"]
+        mine = own.get(name, {})
+        taken = look.snapshot.requested.get(name, {})
+        slots[name] = placement.room(
+            obj, needs, {resource: max(0.0, value - mine.get(resource, 0.0)) for resource, value in taken.items()}
+        )
+    return slots
+
+
+def _places(look: _Look, slots: Mapping[str, int]) -> Iterator[Finding]:
+    """Why ordinals would find no place although there is room for all of them."""
+    nodes = look.nodes
+    labels = {node["metadata"]["name"]: node["metadata"].get("labels") or {} for node in nodes}
+    candidates = placement.homes(
+        look.statefulset,
+        range(look.replicas),
+        nodes,
+        look.claims,
+        {name.partition("/")[2]: obj for name, obj in look.snapshot.objects.items() if name.startswith(_VOLUME)},
+        look.classes,
+        next(iter(look.defaults), ""),
+    )
+    limits = placement.limits(look.pod, look.labels, look.snapshot.nodes or (), look.replicas)
+    # A label that no node carries is named by _zones.
+    limits = [limit for limit in limits if limit.domains]
+    search = placement.Search(labels, slots, candidates, tuple(limits))
+    if (placed := len(search.placed())) == look.replicas:
+        return
+    pending = _count(look.replicas - placed, "pod")
+    lost = [ordinal for ordinal in candidates if not candidates[ordinal]]
+    for ordinal in lost:
+        yield _lost(look, ordinal)
+    anywhere = dataclasses.replace(search, candidates={ordinal: frozenset(labels) for ordinal in candidates})
+    told = bool(lost)
+    for limit in limits:
+        alone = dataclasses.replace(anywhere, slots=dict.fromkeys(labels, look.replicas), limits=(limit,))
+        if len(alone.placed()) == look.replicas:
+            continue
+        told = True
+        if limit.reason == "anti-affinity":
+            yield Finding(
+                "warning",
+                "zones",
+                f"Required anti-affinity over {limit.topology} allows one ordinal for each of {_names(limit.domains)}: "
+                f"{_count(look.replicas - len(limit.domains), 'pod')} of {look.replicas} would stay Pending.",
+                "Use preferredDuringSchedulingIgnoredDuringExecution in affinity.podAntiAffinity, or leave affinity "
+                "out: the chart spreads over zones by itself.",
+            )
+        else:
+            yield Finding(
+                "warning",
+                "zones",
+                f"Spread over {limit.topology} (DoNotSchedule) allows {limit.most} for each of "
+                f"{_names(limit.domains)}, because there are places that the pods do not tolerate or too few of them: "
+                f"{pending} of {look.replicas} would stay Pending.",
+                "Set topologySpread to ScheduleAnyway, or add nodes there.",
+            )
+    if not told:
+        tied = [name for ordinal in range(look.replicas) if (name := _tied(look, ordinal))]
+        because = f"; volumes are tied to {_names(dict.fromkeys(tied))}" if tied else ""
+        limited = "".join(f"; {limit.reason} over {limit.topology} allows {limit.most} each" for limit in limits)
+        yield Finding(
+            "warning",
+            "capacity",
+            f"The nodes have room for all {look.replicas} ordinals, but not where they may run{because}{limited}: "
+            f"{pending} would stay Pending.",
+            "Make room there: kubectl describe nodes",
+        )
+
+
+def _tied(look: _Look, ordinal: int) -> str:
+    """What the volumes of an ordinal are tied to, "" when to nothing that is known."""
+    words = []
+    for template in look.volumes:
+        claim = look.claims.get(f"{template['metadata']['name']}-{look.name}-{ordinal}") or {}
+        volume = look.snapshot.objects.get(f"{_VOLUME}{(claim.get('spec') or {}).get('volumeName')}")
+        if volume:
+            words.append(placement.where(volume))
+    return ", ".join(filter(None, words))
+
+
+def _lost(look: _Look, ordinal: int) -> Finding:
+    """The finding that no node can take an ordinal because of its volumes."""
+    if tied := _tied(look, ordinal):
+        return Finding(
+            "warning",
+            "volumes",
+            f"The volume of {look.name}-{ordinal} is tied to {tied}, where no node can take the pod: it would stay "
+            "Pending.",
+            "Bring that node back or add one there. What is lost for good is restored from a backup into a new volume.",
+        )
+    names = [obj["metadata"]["name"] for template in look.volumes if (obj := look.storage_class(template))]
+    return Finding(
+        "error",
+        "storage class",
+        f"StorageClass {_names(names)} makes volumes in places only (allowedTopologies) where no node can take "
+        f"{look.name}-{ordinal}: it would stay Pending.",
+        "Correct orbit_rs_storage_zones or the class, or add nodes there: kubectl get nodes --show-labels",
+    )
 
 
 def _zones(look: _Look) -> Iterator[Finding]:
     nodes = look.nodes
     if not nodes or look.replicas < 2:
         return
-    zones = _domains(nodes, ZONE)
+    zones = placement.domains(nodes, ZONE)
     if len(zones) == 1:
         yield Finding(
             "warning",
@@ -324,52 +534,54 @@ def _zones(look: _Look) -> Iterator[Finding]:
         yield Finding(
             "info", "zones", f"No node names its zone (label {ZONE}).", f"kubectl label node NODE {ZONE}=ZONE"
         )
-    anti_affinity = (look.pod.get("affinity") or {}).get("podAntiAffinity") or {}
-    for term in anti_affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or ():
-        if not _selects(term.get("labelSelector") or {}, look.template["metadata"].get("labels") or {}):
+    for limit in placement.limits(look.pod, look.labels, look.snapshot.nodes or (), look.replicas):
+        if limit.domains:
             continue
-        topology = str(term.get("topologyKey", ""))
-        domains = _domains(nodes, topology)
-        if not domains:
+        if limit.reason == "anti-affinity":
             yield Finding(
                 "warning",
                 "zones",
-                f"Required anti-affinity over {topology} spreads nothing: no node carries that label.",
+                f"Required anti-affinity over {limit.topology} spreads nothing: no node carries that label.",
                 f"Use {ZONE} or {HOSTNAME} as topologyKey in affinity.podAntiAffinity.",
             )
-        elif len(domains) < look.replicas:
-            yield Finding(
-                "warning",
-                "zones",
-                f"Required anti-affinity over {topology} allows one ordinal for each of {_names(domains)}: "
-                f"{_count(look.replicas - len(domains), 'pod')} of {look.replicas} would stay Pending.",
-                "Use preferredDuringSchedulingIgnoredDuringExecution in affinity.podAntiAffinity, or leave affinity "
-                "out: the chart spreads over zones by itself.",
-            )
-    for constraint in look.pod.get("topologySpreadConstraints") or ():
-        topology = constraint.get("topologyKey", "")
-        if constraint.get("whenUnsatisfiable") == "DoNotSchedule" and not _domains(nodes, topology):
+        else:
             yield Finding(
                 "error",
                 "zones",
-                f"Pods must spread over {topology}, and no node carries that label: all of them would stay Pending.",
-                f"kubectl label node NODE {topology}=VALUE, or set topologySpread to ScheduleAnyway.",
+                f"Pods must spread over {limit.topology}, and no node carries that label: all of them would stay "
+                "Pending.",
+                f"kubectl label node NODE {limit.topology}=VALUE, or set topologySpread to ScheduleAnyway.",
+            )
+    for template in look.volumes:
+        storage_class = look.storage_class(template)
+        if not storage_class or len(look.without_claim(template)) < look.replicas or len(zones) < 2:
+            continue
+        reached = placement.domains(
+            [node for node in nodes if storage.allowed(storage_class, node["metadata"].get("labels") or {})], ZONE
+        )
+        if len(reached) == 1:
+            yield Finding(
+                "warning",
+                "zones",
+                f"StorageClass {storage_class['metadata']['name']} makes volumes in zone {reached[0]} only: its loss "
+                f"stops all {look.replicas} ordinals.",
+                "Name more zones in orbit_rs_storage_zones, or accept it.",
             )
 
 
 def _storage(look: _Look) -> Iterator[Finding]:
     if look.snapshot.storage_classes is None:
         return
-    own = [obj for obj in look.desired.platform if obj["kind"] == "StorageClass"]
-    classes = {obj["metadata"]["name"]: obj for obj in (*look.snapshot.storage_classes, *own)}
-    defaults = [name for name, obj in classes.items() if _is_default(obj)]
-    existing = {claim["metadata"]["name"] for claim in look.snapshot.claims}
-    for template in look.statefulset.get("spec", {}).get("volumeClaimTemplates") or ():
-        claims = {f"{template['metadata']['name']}-{look.name}-{ordinal}" for ordinal in range(look.replicas)}
-        severity: Severity = "warning" if claims <= existing else "error"  # existing volumes need no class
+    if conflict := storage.other_defaults(look.desired.platform, look.snapshot.storage_classes):
+        yield conflict
+    classes, defaults = look.classes, look.defaults
+    for template in look.volumes:
+        # Existing volumes need no class.
+        severity: Severity = "error" if look.without_claim(template) else "warning"
         wanted = template["spec"].get("storageClassName")
         if wanted == "":
-            continue  # volumes that somebody makes by hand
+            yield from _handmade(look, template)
+            continue
         if wanted is None and not defaults:
             yield Finding(
                 severity,
@@ -377,13 +589,13 @@ def _storage(look: _Look) -> Iterator[Finding]:
                 f"No StorageClass is named and none is the default; there are: {_names(classes)}.",
                 "Set persistence.storageClass to one of them, or orbit_rs_storage_class to have one created.",
             )
-        elif wanted is None and len(defaults) > 1:
+        elif wanted is None and len(defaults) > 1 and not conflict:
             yield Finding(
                 "warning",
-                "storage class",
-                f"Several StorageClasses are the default: {_names(defaults)}; the newest is taken.",
+                "default class",
+                f"Several StorageClasses are the default: {_names(sorted(defaults))}; the newest is taken.",
                 "Set persistence.storageClass, or take the annotation from the others: "
-                f"kubectl annotate storageclass NAME {DEFAULT_CLASS}-",
+                f"kubectl annotate storageclass NAME {storage.DEFAULT_CLASS}-",
             )
         elif wanted is not None and wanted not in classes:
             yield Finding(
@@ -392,8 +604,8 @@ def _storage(look: _Look) -> Iterator[Finding]:
                 f"StorageClass {wanted} does not exist; there are: {_names(classes)}.",
                 "Set persistence.storageClass to one of them, or orbit_rs_storage_class to have it created.",
             )
-        used = classes.get(wanted if wanted is not None else defaults[0] if defaults else "")
-        zones = _domains(look.nodes, ZONE)
+        used = look.storage_class(template)
+        zones = placement.domains(look.nodes, ZONE)
         # Immediate is the API server's default.
         if used and used.get("volumeBindingMode", "Immediate") == "Immediate" and len(zones) > 1:
             yield Finding(
@@ -403,6 +615,50 @@ def _storage(look: _Look) -> Iterator[Finding]:
                 "pod cannot run.",
                 "Use a class with volumeBindingMode: WaitForFirstConsumer.",
             )
+        if used:
+            yield from _small(template, used)
+
+
+def _small(template: Object, used: Object) -> Iterator[Finding]:
+    """A volume below what the provider makes."""
+    size = ((template["spec"].get("resources") or {}).get("requests") or {}).get("storage", "0")
+    for profile in storage.PROFILES.values():
+        parameters = used.get("parameters") or {}
+        same = profile.provisioner == used.get("provisioner") and all(
+            parameters.get(name) == value for name, value in profile.parameters.items()
+        )
+        if profile.provisioner and same and objects.quantity(size) < objects.quantity(profile.least):
+            yield Finding(
+                "warning",
+                "storage class",
+                f"persistence.size is {size}; StorageClass {used['metadata']['name']} makes volumes of {profile.least} "
+                "and more.",
+                f"Set persistence.size: {profile.least}",
+            )
+            return
+
+
+def _handmade(look: _Look, template: Object) -> Iterator[Finding]:
+    """Too few volumes for claims that no class serves."""
+    missing = look.without_claim(template)
+    if "volumes" not in look.snapshot.lists:
+        return
+    size = objects.quantity(((template["spec"].get("resources") or {}).get("requests") or {}).get("storage", 0))
+    free = [
+        volume
+        for volume in look.snapshot.lists["volumes"]
+        if (volume.get("status") or {}).get("phase") == "Available"
+        and not (volume.get("spec") or {}).get("storageClassName")
+        and objects.quantity(((volume.get("spec") or {}).get("capacity") or {}).get("storage", 0)) >= size
+    ]
+    if len(free) < len(missing):
+        yield Finding(
+            "error",
+            "volumes",
+            f"{_count(len(missing), 'claim')} of {template['metadata']['name']} need volumes made by hand, because "
+            f"they name no class; {len(free)} are Available that are big enough.",
+            "Make them, or set persistence.storageClass: kubectl get persistentvolumes",
+        )
 
 
 def _claims(look: _Look) -> Iterator[Finding]:
@@ -418,17 +674,18 @@ def _claims(look: _Look) -> Iterator[Finding]:
 
 
 def _budget(look: _Look) -> Iterator[Finding]:
-    labels = (look.template.get("metadata") or {}).get("labels") or {}
+    scalers = [obj["spec"] for obj in look.desired.objects if obj["kind"] == "HorizontalPodAutoscaler"]
+    fewest = min([look.replicas, *(int(spec.get("minReplicas") or 1) for spec in scalers)])
     for obj in look.desired.objects:
         if obj["kind"] != "PodDisruptionBudget" or not look.replicas:
             continue
         spec = obj.get("spec") or {}
-        if not _selects(spec.get("selector") or {}, labels):
+        if not placement.selects(spec.get("selector") or {}, look.labels):
             continue
         least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
-        if least is not None and _share(least, look.replicas) >= look.replicas:
-            seen = f"minAvailable {least} of {_count(look.replicas, 'ordinal')} lets no pod be evicted"
-        elif most is not None and _share(most, look.replicas) <= 0:
+        if least is not None and _share(least, fewest) >= fewest:
+            seen = f"minAvailable {least} of {_count(fewest, 'ordinal')} lets no pod be evicted"
+        elif most is not None and _share(most, fewest) <= 0:
             seen = f"maxUnavailable {most} lets no pod be evicted"
         else:
             continue
@@ -506,14 +763,132 @@ def _ports(look: _Look) -> Iterator[Finding]:
             if len(names) > 1:
                 seen = f"{owner} has {protocol} port {number} more than once: {_names(names)}."
                 yield Finding("error", "ports", seen, "Give each of them a port of its own.")
+        named = [str(port["name"]) for port in ports if port.get("name")]
+        for name in sorted({name for name in named if named.count(name) > 1}):
+            seen = f"{owner} has more than one port named {name}."
+            yield Finding("error", "ports", seen, "Give each of them a name of its own.")
+        for name in dict.fromkeys(named):
+            if not PORT_NAME.fullmatch(name) and (field == "containerPort" or not NAME.fullmatch(name)):
+                seen = f"{owner} has a port named {name!r}, which Kubernetes does not take."
+                yield Finding("error", "ports", seen, "Use at most 15 lower case letters, digits and '-'.")
+        if field == "port" and len(ports) > len(named) and len(ports) > 1:
+            seen = f"{owner} has several ports, and not all have a name."
+            yield Finding("error", "ports", seen, "Name each of them.")
+    yield from _targets(look, containers)
+    yield from _node_ports(look)
+
+
+def _targets(look: _Look, containers: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Services in front of the pods that name a port which the pods do not have."""
+    known = {port.get("name") for port in containers}
+    for service, port in _service_ports(look.desired.objects):
+        selector = (service.get("spec") or {}).get("selector") or {}
+        target = port.get("targetPort")
+        if not selector or not isinstance(target, str) or target in known:
+            continue
+        if placement.selects({"matchLabels": selector}, look.labels):
+            seen = f"Service {service['metadata']['name']} forwards to the port {target}, which the pods do not have."
+            yield Finding("error", "ports", seen, f"Name one of: {_names(sorted(filter(None, known)))}.")
+
+
+def _node_ports(look: _Look) -> Iterator[Finding]:
+    """Node ports that another Service has already."""
+    taken = {
+        (port["nodePort"], port.get("protocol", "TCP")): (
+            service["metadata"].get("namespace", ""),
+            service["metadata"]["name"],
+        )
+        for service, port in _service_ports(look.snapshot.lists.get("services of all namespaces", ()))
+        if port.get("nodePort")
+    }
+    mine: dict[tuple[Any, str], tuple[str, str]] = {}
+    for service, port in _service_ports(look.desired.objects):
+        if not port.get("nodePort"):
+            continue
+        key = (port["nodePort"], port.get("protocol", "TCP"))
+        me = (service["metadata"].get("namespace", ""), service["metadata"]["name"])
+        owner = mine.get(key) or taken.get(key, me)
+        if owner != me or key in mine:
+            yield Finding(
+                "error",
+                "ports",
+                f"Service {me[1]} wants the node port {key[0]}, which Service {owner[1]} in namespace {owner[0]} has.",
+                "Choose another nodePort, or leave it out: the cluster then picks a free one.",
+            )
+        mine[key] = me
+
+
+def _kinds(look: _Look) -> Iterator[Finding]:
+    yield from refs.kind_findings(look.desired.objects, look.snapshot.unserved)
+    for version, what in refs.metrics(look.desired.objects).items():
+        if version not in look.snapshot.lists and version not in look.snapshot.denied:
+            yield Finding(
+                "error",
+                "metrics",
+                f"A HorizontalPodAutoscaler reads {version}, which the cluster does not serve: it would never scale.",
+                f"Install {what}, or turn autoscaling off. See: kubectl get apiservices",
+            )
+
+
+def _references(look: _Look) -> Iterator[Finding]:
+    snapshot = look.snapshot
+    yield from refs.findings(references(look.desired, snapshot), snapshot.objects, snapshot.denied, snapshot.unserved)
+    classes = snapshot.lists.get("ingress classes")
+    if classes is None:
+        return
+    for obj in look.desired.objects:
+        if obj["kind"] == "Ingress" and not _ingress_class(obj) and not any(map(_default_ingress, classes)):
+            yield Finding(
+                "warning",
+                "references",
+                f"Ingress {obj['metadata']['name']} names no class, and no IngressClass is the default: nobody "
+                "serves it.",
+                f"Name one: {_names(item['metadata']['name'] for item in classes)}.",
+            )
+
+
+def _pod_security(look: _Look) -> Iterator[Finding]:
+    wanted = objects.find(look.desired.platform, "Namespace") or {}
+    labels: dict[str, str] = {}
+    for namespace in (look.snapshot.namespace or {}, wanted):
+        labels |= (namespace.get("metadata") or {}).get("labels") or {}
+    level = labels.get(podsecurity.ENFORCE, "")
+    for obj, template in refs.templates(look.desired.objects):
+        if found := podsecurity.violations(template["spec"], level):
+            yield Finding(
+                "error",
+                "pod security",
+                f"Namespace {look.desired.release.namespace} enforces the level {level}, and would refuse the pods of "
+                f"{obj['kind']} {obj['metadata']['name']}: {'; '.join(found)}.",
+                "Change that in orbit_rs_values, or the level in orbit_rs_namespace_labels.",
+            )
+
+
+def _quota(look: _Look) -> Iterator[Finding]:
+    if not look.snapshot.quotas and not look.snapshot.limits:
+        return
+    pod = look.pod_with_defaults
+    yield from quota.limit_findings(pod, look.volumes, look.snapshot.limits)
+    claims = [(template, len(look.without_claim(template))) for template in look.volumes]
+    missing = [obj for obj in look.desired.objects if objects.key(obj) not in look.snapshot.objects]
+    running = [item.get("spec") or {} for item in look.snapshot.pods][: look.replicas]
+    yield from quota.quota_findings(
+        missing, pod, look.replicas, running, claims, look.snapshot.quotas, next(iter(look.defaults), "")
+    )
 
 
 CHECKS: tuple[Callable[[_Look], Iterator[Finding]], ...] = (
     _kubernetes,
     _helm,
+    _controller,
     _release,
     _namespace,
+    _access,
     _denied,
+    _kinds,
+    _references,
+    _pod_security,
+    _quota,
     _nodes,
     _capacity,
     _zones,
@@ -552,77 +927,40 @@ def _supported(today: datetime.date) -> str:
     return ".".join(map(str, min(alive))) if alive else "the newest"
 
 
-def _ready(node: Object) -> bool:
-    conditions = (node.get("status") or {}).get("conditions") or ()
-    return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
+def _applied(live: Object | None, wanted: Object) -> Object:
+    """A class after it was applied."""
+    if live is None:
+        return wanted
+    annotations = {
+        **(live["metadata"].get("annotations") or {}),
+        **(wanted["metadata"].get("annotations") or {}),
+    }
+    return {**live, **wanted, "metadata": {**live["metadata"], "annotations": annotations}}
 
 
-def _admits(node: Object, pod: Mapping[str, Any]) -> bool:
-    """True when the scheduler may put the pod on the node, resources aside."""
-    labels = node["metadata"].get("labels") or {}
-    if any(labels.get(name) != value for name, value in (pod.get("nodeSelector") or {}).items()):
-        return False
-    affinity = ((pod.get("affinity") or {}).get("nodeAffinity") or {}).get(
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    ) or {}
-    terms = affinity.get("nodeSelectorTerms") or ()
-    if terms and not any(_selects(term, labels) for term in terms):
-        return False
-    spec = node.get("spec") or {}
-    taints = [taint for taint in spec.get("taints") or () if taint.get("effect") in ("NoSchedule", "NoExecute")]
-    if spec.get("unschedulable"):
-        taints.append({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"})
-    return all(any(_tolerates(item, taint) for item in pod.get("tolerations") or ()) for taint in taints)
+def _service_ports(found: Iterable[Object]) -> Iterator[tuple[Object, Mapping[str, Any]]]:
+    for obj in found:
+        if obj.get("kind", "Service") == "Service":  # the items of a list do not say their kind
+            for port in (obj.get("spec") or {}).get("ports") or ():
+                yield obj, port
 
 
-def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
-    if toleration.get("effect") not in (None, "", taint["effect"]):
-        return False
-    if toleration.get("operator") == "Exists":
-        return toleration.get("key") in (None, "", taint["key"])
-    return toleration.get("key") == taint["key"] and (toleration.get("value") or "") == (taint.get("value") or "")
-
-
-def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """A label selector or a node selector term; an empty one selects everything."""
-    if any(labels.get(name) != value for name, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    for term in selector.get("matchExpressions") or ():
-        name, operator, values = term["key"], term["operator"], term.get("values") or ()
-        matches = {
-            "In": labels.get(name) in values,
-            "NotIn": labels.get(name) not in values,
-            "Exists": name in labels,
-            "DoesNotExist": name not in labels,
-        }
-        if not matches.get(operator, True):  # Gt and Lt: in doubt for the node
-            return False
-    return True
-
-
-def _domains(nodes: Iterable[Object], topology: str) -> list[str]:
-    return sorted({value for node in nodes if (value := (node["metadata"].get("labels") or {}).get(topology))})
-
-
-def _is_default(storage_class: Object) -> bool:
-    annotations = storage_class["metadata"].get("annotations") or {}
-    return "true" in (
-        annotations.get(DEFAULT_CLASS),
-        annotations.get("storageclass.beta.kubernetes.io/is-default-class"),
+def _ingress_class(ingress: Object) -> str:
+    annotations = ingress["metadata"].get("annotations") or {}
+    return str(
+        (ingress.get("spec") or {}).get("ingressClassName") or annotations.get("kubernetes.io/ingress.class", "")
     )
+
+
+def _default_ingress(ingress_class: Object) -> bool:
+    annotations = ingress_class["metadata"].get("annotations") or {}
+    return annotations.get("ingressclass.kubernetes.io/is-default-class") == "true"
 
 
 def _share(value: int | str, replicas: int) -> int:
     """A number of pods or a percentage of them; Kubernetes rounds up."""
     text = str(value)
     return math.ceil(int(text[:-1]) * replicas / 100) if text.endswith("%") else int(text)
-
-
-def _amount(resource: str, value: float) -> str:
-    if resource == "memory" or resource.endswith("storage"):
-        unit = next(((name, size) for name, size in (("Gi", 2**30), ("Mi", 2**20)) if value >= size), ("", 1))
-        return f"{value / unit[1]:.3g}{unit[0]}"
-    return f"{value:g}"
 
 
 def _count(number: int, what: str) -> str:

@@ -6,14 +6,31 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects
+from ansible_collections.orbit.rs.plugins.plugin_utils import access, lock, objects
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster, parallel
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm, newest, stored_in_secrets
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, Release, Snapshot
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Object, Release, Request, Snapshot
 
+# Nothing is known yet; read_objects() adds to it.
+EMPTY = Snapshot(
+    kubernetes="",
+    helm="",
+    release=None,
+    namespace=None,
+    nodes=None,
+    storage_classes=None,
+    pods=(),
+    claims=(),
+    objects={},
+)
+
+_AUTHORIZATION = "/apis/authorization.k8s.io/v1"
 # Pods that hold resources of a node.
 _RUNNING = "/api/v1/pods?fieldSelector=spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed&resourceVersion=0"
 
@@ -23,7 +40,8 @@ def read(
 ) -> Snapshot:
     """Everything but the live objects of the release: release, namespace, nodes, classes, pods, claims.
 
-    Without `planning`, what only preflight looks at is left out: versions, classes, the load of the nodes.
+    Without `planning`, what only preflight looks at is left out: versions, classes, the load of the nodes, quotas, what
+    the account may do.
 
     Raises OrbitError when the cluster or Helm does not answer, or the release itself may not be read.
     """
@@ -40,11 +58,14 @@ def read(
             "namespace": namespace,
             "storage classes": "/apis/storage.k8s.io/v1/storageclasses",
             "pods of all namespaces": _RUNNING,
+            "quotas": f"{namespace}/resourcequotas",
+            "limits": f"{namespace}/limitranges",
         }
     if stored_in_secrets():
         paths["secrets"] = f"{namespace}/secrets?labelSelector=owner=helm,name={release.name}"
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         version = pool.submit(helm.version) if planning else None
+        rules = pool.submit(_rules, cluster, release.namespace) if planning else None
         found, denied = _sorted(dict(zip(paths, cluster.get_all(list(paths.values())), strict=True)))
 
     def items(name: str) -> tuple[Object, ...] | None:
@@ -70,25 +91,123 @@ def read(
         objects={},
         denied=tuple(name for name in denied if name not in ("secrets", "lease")),
         requested=requested(items("pods of all namespaces") or ()),
+        quotas=items("quotas") or (),
+        limits=items("limits") or (),
+        rules=rules.result() if rules else (),
+        controller=_controller() if planning else {},
     )
 
 
-def read_objects(cluster: Cluster, snapshot: Snapshot, wanted: Iterable[Object]) -> Snapshot:
-    """The snapshot with the live state of these objects; what does not exist, or may not be read, stays absent."""
-    named = {objects.key(obj): obj for obj in wanted}
+def read_objects(
+    cluster: Cluster, snapshot: Snapshot, wanted: Iterable[Object], lists: Mapping[str, str] | None = None
+) -> Snapshot:
+    """The snapshot with the live state of these objects, and of lists (or APIs) by name and path.
 
-    def live(obj: Object) -> Object | ApiError:
+    What does not exist, or may not be read, stays absent; what is there already is not read again.
+    """
+    lists = lists or {}
+    named = {name: obj for obj in wanted if (name := objects.key(obj)) not in snapshot.objects}
+    unserved: dict[str, tuple[str, ...]] = {}
+
+    def live(what: Object | str) -> Object | ApiError:
+        if isinstance(what, str):
+            return cluster.get_all([what])[0]
         try:
-            return cluster.get(cluster.path(obj))
+            path = cluster.path(what)
         except ApiError as error:
+            if error.status == 404:
+                unserved[f"{what['apiVersion']} {what['kind']}"] = _versions(cluster, what["apiVersion"])
             return error
+        return cluster.get_all([path])[0]
 
-    found, denied = _sorted(dict(zip(named, parallel(live, list(named.values())), strict=True)))
+    asked: list[Object | str] = [*named.values(), *lists.values()]
+    answers = dict(zip([*named, *lists], parallel(live, asked), strict=True))
+    for name in lists:
+        # An API whose server is down is not there, either.
+        if isinstance(error := answers[name], ApiError) and error.status == 503:
+            del answers[name]
+    found, denied = _sorted(answers)
     return dataclasses.replace(
         snapshot,
-        objects={**snapshot.objects, **found},
+        objects={**snapshot.objects, **{name: found[name] for name in named if name in found}},
+        lists={
+            **snapshot.lists,
+            **{name: tuple(found[name].get("items") or ()) for name in lists if name in found},
+        },
+        unserved={**snapshot.unserved, **unserved},
         denied=(*snapshot.denied, *(name for name in denied if name not in snapshot.denied)),
     )
+
+
+def read_access(cluster: Cluster, snapshot: Snapshot, desired: Desired) -> Snapshot:
+    """The snapshot with what a rollout needs and the account may not do.
+
+    Asked is only about what the rules of the namespace do not allow for sure: for an administrator, nothing.
+    """
+    kinds = {f"{obj['apiVersion']} {obj['kind']}": obj for obj in (*desired.platform, *desired.objects)}
+    stored = snapshot.release.objects if snapshot.release else ()
+    kinds |= {f"{obj['apiVersion']} {obj['kind']}": obj for obj in stored}
+    resources = {kind: cluster.path(obj).split("/")[-2] for kind, obj in kinds.items() if kind not in snapshot.unserved}
+    asked = [
+        request
+        for request in access.needed(desired, snapshot, resources)
+        if not access.covered(request, snapshot.rules, desired.release.namespace)
+    ]
+
+    def refused(request: Request) -> bool:
+        path = f"{_AUTHORIZATION}/selfsubjectaccessreviews"
+        try:
+            return not cluster.request("POST", path, access.review(request))["status"]["allowed"]
+        except ApiError:
+            return False  # not known
+
+    refusals = parallel(refused, asked)
+    return dataclasses.replace(
+        snapshot, forbidden=tuple(request for request, no in zip(asked, refusals, strict=True) if no)
+    )
+
+
+def volumes(snapshot: Snapshot) -> list[Object]:
+    """The PersistentVolumes of the release's claims, as objects without content."""
+    names = [(claim.get("spec") or {}).get("volumeName") for claim in snapshot.claims]
+    return [{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}} for name in names if name]
+
+
+def _rules(cluster: Cluster, namespace: str) -> tuple[Object, ...]:
+    """What the account may do in a namespace, as far as the API server can tell."""
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
+    try:
+        answer = cluster.request("POST", f"{_AUTHORIZATION}/selfsubjectrulesreviews", review)
+    except ApiError:
+        return ()  # then every request is asked about by itself
+    return tuple(answer["status"].get("resourceRules") or ())
+
+
+def _versions(cluster: Cluster, version: str) -> tuple[str, ...]:
+    """The versions that are served of a group of which this version is not."""
+    answer = cluster.get_all([f"/apis/{version.rpartition('/')[0]}"])[0]
+    return () if isinstance(answer, ApiError) else tuple(item["groupVersion"] for item in answer.get("versions") or ())
+
+
+def _controller() -> dict[str, str]:
+    """Versions of what runs the playbook; what is not there is absent."""
+    result = {}
+    try:
+        from ansible.release import __version__
+
+        result["ansible-core"] = __version__
+        found = importlib.util.find_spec("ansible_collections.kubernetes.core")
+    except ImportError:
+        return result
+    for folder in (found.submodule_search_locations if found else None) or ():
+        manifest = Path(folder, "MANIFEST.json")
+        if manifest.is_file():
+            result["kubernetes.core"] = json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"]
+    return result
 
 
 def _sorted(answers: Mapping[str, Object | ApiError]) -> tuple[dict[str, Object], list[str]]:
@@ -110,6 +229,6 @@ def requested(pods: Iterable[Object]) -> Mapping[str, Mapping[str, float]]:
     total: dict[str, dict[str, float]] = {}
     for pod in pods:
         node = total.setdefault(pod["spec"]["nodeName"], {})
-        for resource, amount in objects.requests(pod["spec"]).items():
+        for resource, amount in {**objects.requests(pod["spec"]), "pods": 1.0}.items():
             node[resource] = node.get(resource, 0) + amount
     return total

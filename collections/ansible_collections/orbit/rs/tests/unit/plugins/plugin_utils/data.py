@@ -64,9 +64,11 @@ spec:
       annotations: {checksum/config: abc}
     spec:
       automountServiceAccountToken: false
+      securityContext: {runAsNonRoot: true, runAsUser: 1001, seccompProfile: {type: RuntimeDefault}}
       containers:
         - name: orbit-server
           image: orbit-rs/orbit-server:v0.1.0
+          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
           env: [{name: A, value: "1"}, {name: B, value: "2"}]
           ports:
             - {name: grpc, containerPort: 50051}

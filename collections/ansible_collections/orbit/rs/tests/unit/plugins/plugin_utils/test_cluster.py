@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import http.server
 import json
 import os
@@ -27,6 +28,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils import snapshot
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster, explain
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError, Release
+from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils import data
 from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils.test_helm import packed
 
 pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not on the PATH")
@@ -57,7 +59,7 @@ class Api:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_PATCH = do_DELETE = answer
+            do_GET = do_PATCH = do_POST = do_DELETE = answer
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -151,7 +153,7 @@ def test_snapshot(api: Api, cluster: Cluster) -> None:
     assert (found.kubernetes, found.helm[:1], found.namespace) == ("v1.37.2", "v", None)
     assert (found.nodes, found.storage_classes, found.denied) == (None, None, ("nodes",))
     assert [claim["metadata"]["name"] for claim in found.claims] == ["data-orbit-server-0"]
-    assert found.requested == {"a": {"cpu": 0.5, "memory": 2048}}
+    assert found.requested == {"a": {"cpu": 0.5, "memory": 2048, "pods": 2}}
     assert found.release and (found.release.revision, found.release.deployed) == (2, 2)
     gone = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gone", "namespace": "orbit-rs"}}
     found = snapshot.read_objects(cluster, found, (*found.release.objects, gone))
@@ -159,6 +161,51 @@ def test_snapshot(api: Api, cluster: Cluster) -> None:
     api.answers[f"{NAMESPACE}/pods"] = (500, {"message": "etcd is ill"})
     with pytest.raises(ApiError, match="etcd is ill"):
         snapshot.read(cluster, Helm(HELM, str(api.kubeconfig)), release)
+
+
+def test_what_is_not_served_and_what_is_down_is_told_apart(api: Api, cluster: Cluster) -> None:
+    api.answers = {
+        "/apis/a.io": (200, {"versions": [{"groupVersion": "a.io/v1beta1"}]}),
+        "/apis/metrics.k8s.io/v1beta1": (503, {"message": "no endpoints"}),
+        "/api/v1/services": (200, {"items": [{"metadata": {"name": "s"}}]}),
+    }
+    wanted = [{"apiVersion": version, "kind": "K", "metadata": {"name": version}} for version in ("a.io/v1", "b.io/v1")]
+    lists = {"metrics": "/apis/metrics.k8s.io/v1beta1", "services": "/api/v1/services", "none": "/apis/none/v1"}
+    found = snapshot.read_objects(cluster, snapshot.EMPTY, wanted, lists)
+    assert found.unserved == {"a.io/v1 K": ("a.io/v1beta1",), "b.io/v1 K": ()}
+    assert found.lists == {"services": ({"metadata": {"name": "s"}},)}
+    assert (found.objects, found.denied) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("rules", "allowed", "reviews", "forbidden"),
+    [
+        ([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}], True, {"namespaces"}, set()),
+        ([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}], False, {"namespaces"}, {"namespaces"}),
+        (
+            [{"verbs": ["*"], "apiGroups": [""], "resources": ["*"]}],
+            True,
+            {"namespaces", "statefulsets", "leases"},
+            set(),
+        ),
+    ],
+)
+def test_access_is_asked_about_only_where_the_rules_do_not_say(
+    api: Api, cluster: Cluster, rules: list[Object], allowed: bool, reviews: set[str], forbidden: set[str]
+) -> None:
+    api.answers = {
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": (201, {"status": {"allowed": allowed}}),
+    }
+    desired = data.wanted([obj for obj in data.rendered() if obj["kind"] in ("Service", "StatefulSet")])
+    before = dataclasses.replace(snapshot.EMPTY, rules=tuple(rules))
+    found = snapshot.read_access(cluster, before, desired)
+    asked = {body["spec"]["resourceAttributes"]["resource"] for dummy, dummy, body in api.requests if body}
+    assert asked == reviews
+    assert {request.resource for request in found.forbidden} == forbidden
+
+
+def test_the_control_host_knows_its_versions() -> None:
+    assert snapshot._controller()["ansible-core"].startswith("2.")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.orbit.rs.plugins.plugin_utils import preflight
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Release, Snapshot
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Release, Request, Snapshot
 from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils import data
 
 TODAY = datetime.date(2026, 11, 24)
@@ -60,11 +60,33 @@ ANTI = (
 )
 NO_LABEL = (ANTI[0], [{**ANTI[1][0], "topologyKey": "rack"}])
 SPREAD = (f"{POD}|topologySpreadConstraints", [{"topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}])
+PORTS = f"{POD}|containers|0|ports"
+NAMED = [{"name": "grpc", "containerPort": 50051}, {"name": "http", "containerPort": 8080}]
 CPU = f"{POD}|containers|0|resources|requests|cpu"
 CLASS = "spec|volumeClaimTemplates|0|spec|storageClassName"
 THREE_NODES = (data.node("a", "z1"), data.node("b", "z2"), data.node("c", "z3"))
 INFO = ("info", "replicas")
 INDEPENDENT = ("warning", "replicas")
+
+SPREAD_HOSTS = (SPREAD[0], [{**SPREAD[1][0], "topologyKey": preflight.HOSTNAME, "maxSkew": 1}])
+
+
+def bound(places: dict[int, tuple[str, str]]) -> dict[str, Any]:
+    """Claims of three ordinals, with the label of nodes that the volumes of some are tied to."""
+    claims, volumes = [], {}
+    for ordinal in range(3):
+        claims.append({**data.claim(ordinal), "spec": {"volumeName": f"pv-{ordinal}"}})
+        key, value = places.get(ordinal, ("", ""))
+        match = {"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]}
+        affinity = {"nodeAffinity": {"required": {"nodeSelectorTerms": [match]}}} if key else {}
+        volumes[f"PersistentVolume/pv-{ordinal}"] = {"metadata": {"name": f"pv-{ordinal}"}, "spec": affinity}
+    return {"claims": tuple(claims), "objects": volumes}
+
+
+def zonal(*zones: str) -> Object:
+    term = {"matchLabelExpressions": [{"key": preflight.ZONE, "values": list(zones)}]}
+    return {**data.storage_class("zonal", default=True), "allowedTopologies": [term]}
+
 
 ROWS: list[tuple[str, list[tuple[str, Any]], dict[str, Any], list[tuple[str, str]], str]] = [
     # name, edits of the StatefulSet, fields of the snapshot, findings, words among them
@@ -109,8 +131,8 @@ ROWS: list[tuple[str, list[tuple[str, Any]], dict[str, Any], list[tuple[str, str
         "denied",
         [],
         {"nodes": None, "denied": ("nodes", "claims", "StorageClass/fast", "ConfigMap/orbit-rs/x")},
-        [("warning", "permission")] * 4,
-        "kubectl auth can-i list nodes",
+        [("warning", "permission")],
+        "list nodes; list persistentvolumeclaims -n orbit-rs; get storageclass/fast; get configmap/x -n orbit-rs;",
     ),
     (
         "denied object",
@@ -157,6 +179,16 @@ ROWS: list[tuple[str, list[tuple[str, Any]], dict[str, Any], list[tuple[str, str
         "room for 2 of 3 ordinals of cpu 0.25, memory 512Mi: 1 pod would stay Pending",
     ),
     (
+        "as many pods as a node runs",
+        [],
+        {
+            **nodes(data.change((data.node("a"),), "a", "status|allocatable|pods", "10")[0]),
+            "requested": {"a": {"pods": 10.0}},
+        },
+        [("info", "nodes"), ("error", "capacity")],
+        "the pods that run there leave too little",
+    ),
+    (
         "own pods make room",
         [(CPU, "2")],
         {
@@ -183,6 +215,57 @@ ROWS: list[tuple[str, list[tuple[str, Any]], dict[str, Any], list[tuple[str, str
         "2 pods of 5 would stay Pending",
     ),
     ("as many zones", [THREE, ANTI], {}, [INDEPENDENT], ""),
+    (
+        "as many zones, and one is full",
+        [THREE, ANTI],
+        {"requested": {"b": {"cpu": 4.0}}},
+        [("warning", "capacity"), INDEPENDENT],
+        "not where they may run; anti-affinity over topology.kubernetes.io/zone allows 1 each: 1 pod would",
+    ),
+    ("spread", [THREE, SPREAD_HOSTS], {}, [INDEPENDENT], ""),
+    (
+        "spread over a place that nobody tolerates",
+        [("spec|replicas", 6), SPREAD_HOSTS],
+        nodes(*THREE_NODES, data.node("d", taints=[TAINT])),
+        [("warning", "zones"), INDEPENDENT],
+        "allows 1 for each of a, b, c",
+    ),
+    (
+        "spread that does not count it",
+        [("spec|replicas", 6), (SPREAD[0], [{**SPREAD_HOSTS[1][0], "nodeTaintsPolicy": "Honor"}])],
+        nodes(*THREE_NODES, data.node("d", taints=[TAINT])),
+        [INDEPENDENT],
+        "",
+    ),
+    (
+        "volume on a node that is gone",
+        [THREE],
+        {**bound({1: ("kubernetes.io/hostname", "x")}), **release("deployed")},
+        [("warning", "volumes"), INFO],
+        "The volume of orbit-server-1 is tied to node x, where no node can take the pod",
+    ),
+    (
+        "volumes in a zone that is full",
+        [THREE],
+        {**bound({0: (preflight.ZONE, "z1")}), **release("deployed"), "requested": {"a": {"cpu": 4.0}}},
+        [("warning", "capacity"), INFO],
+        "volumes are tied to zone z1: 1 pod would stay Pending",
+    ),
+    (
+        "volumes where there is room",
+        [THREE],
+        {**bound({0: (preflight.ZONE, "z1"), 1: (preflight.ZONE, "z1")}), **release("deployed")},
+        [INFO],
+        "",
+    ),
+    (
+        "class of another zone",
+        [],
+        classes(zonal("z9")),
+        [("error", "storage class")],
+        "makes volumes in places only (allowedTopologies) where no node can take orbit-server-0",
+    ),
+    ("class of one zone", [THREE], classes(zonal("z1")), [("warning", "zones"), INDEPENDENT], "in zone z1 only"),
     ("label of nobody", [THREE, NO_LABEL], {}, [("warning", "zones"), INDEPENDENT], "spreads nothing"),
     (
         "must spread over nothing",
@@ -204,7 +287,7 @@ ROWS: list[tuple[str, list[tuple[str, Any]], dict[str, Any], list[tuple[str, str
         "two defaults",
         [],
         classes(data.storage_class("a", True), data.storage_class("b", True)),
-        [("warning", "storage class")],
+        [("warning", "default class")],
         "kubectl annotate storageclass",
     ),
     ("class missing", [(CLASS, "fast")], {}, [("error", "storage class")], "fast does not exist; there are: standard"),
@@ -227,14 +310,35 @@ ROWS: list[tuple[str, list[tuple[str, Any]], dict[str, Any], list[tuple[str, str
     ("name just right", [("metadata|name", "x" * 52)], {}, [], ""),
     (
         "ports of the pod",
-        [(f"{POD}|containers|0|ports", [{"name": "a", "containerPort": 1}, {"name": "b", "containerPort": 1}])],
+        [(PORTS, [*NAMED, {"name": "b", "containerPort": 50051}])],
         {},
         [("error", "ports")],
-        "TCP port 1 more than once: a, b",
+        "TCP port 50051 more than once: grpc, b",
+    ),
+    (
+        "port names of the pod",
+        [(PORTS, [*NAMED, {"name": "grpc", "containerPort": 1}])],
+        {},
+        [("error", "ports")],
+        "more than one port named grpc",
+    ),
+    (
+        "port name that Kubernetes does not take",
+        [(PORTS, [*NAMED, {"name": "a-much-too-long-name", "containerPort": 1}])],
+        {},
+        [("error", "ports")],
+        "at most 15 lower case letters",
+    ),
+    (
+        "service to a port that is not there",
+        [(PORTS, NAMED[:1])],
+        {},
+        [("error", "ports")],
+        "orbit-server-headless forwards to the port http",
     ),
     (
         "same number, other protocol",
-        [(f"{POD}|containers|0|ports", [{"containerPort": 1}, {"containerPort": 1, "protocol": "UDP"}])],
+        [(PORTS, [*NAMED, {"containerPort": 50051, "protocol": "UDP"}])],
         {},
         [],
         "",
@@ -305,6 +409,125 @@ def test_ports_of_a_service() -> None:
     ports = [{"name": "a", "port": 1}, {"name": "b", "port": 1}]
     objs = data.change(sts().objects, "Service/orbit-rs/orbit-server-headless", "spec|ports", ports)
     assert data.checks(found(data.wanted(objs), data.EMPTY)) == [("error", "ports")]
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected", "words"),
+    [
+        ({"ansible-core": "2.21.5", "kubernetes.core": "6.6.0"}, [], ""),
+        ({"ansible-core": "2.19.0", "kubernetes.core": "6.5.0"}, [], ""),
+        ({"ansible-core": "2.18.9", "kubernetes.core": "6.6.0"}, ["ansible-core version"], "at least 2.19"),
+        (
+            {"ansible-core": "2.21.5", "kubernetes.core": "6.2.0"},
+            ["kubernetes.core version"],
+            "'kubernetes.core:>=6.5.0'",
+        ),
+        ({"ansible-core": "2.21.5"}, ["kubernetes.core version"], "is not installed"),
+    ],
+)
+def test_what_runs_the_playbook(versions: dict[str, str], expected: list[str], words: str) -> None:
+    result = found(sts(), cluster(controller=versions))
+    assert [item.check for item in result] == expected
+    assert words in "".join(f"{item.seen} {item.remedy}" for item in result)
+
+
+def more(*added: Object, **fields: Any) -> list[Finding]:
+    """Findings about a release that renders these objects as well."""
+    objs = [{**obj, "metadata": {"namespace": "orbit-rs", "name": "x", **obj.get("metadata", {})}} for obj in added]
+    return found(data.wanted((*sts().objects, *objs)), cluster(**fields))
+
+
+SCALER = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "spec": {"minReplicas": 1}}
+METRICS = {"metrics.k8s.io/v1beta1": ()}
+
+
+def test_an_autoscaler_needs_metrics_and_room_in_the_budget() -> None:
+    assert data.checks(more(SCALER)) == [("error", "metrics")]
+    assert more(SCALER, lists=METRICS) == []
+    external = {**SCALER, "spec": {"metrics": [{"type": "External"}]}}
+    assert "external.metrics.k8s.io/v1beta1" in more(external, lists=METRICS)[0].seen
+    assert preflight.lists(data.wanted((SCALER,))) == {"metrics.k8s.io/v1beta1": "/apis/metrics.k8s.io/v1beta1"}
+    assert preflight.lists(sts()) == {}
+
+
+def test_a_node_port_that_is_taken() -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 1, "nodePort": 30000}]}}
+    other = {"metadata": {"namespace": "a", "name": "b"}, "spec": {"ports": [{"port": 9, "nodePort": 30000}]}}
+    taken = {"services of all namespaces": (other,)}
+    (finding,) = more(service, lists=taken)
+    assert (finding.severity, "which Service b in namespace a has" in finding.seen) == ("error", True)
+    own = {**other, "metadata": {"namespace": "orbit-rs", "name": "x"}}
+    assert more(service, lists={"services of all namespaces": (own,)}) == []
+    assert preflight.lists(data.wanted((service,))) == {"services of all namespaces": "/api/v1/services"}
+    twice = {
+        **service,
+        "spec": {"ports": [{"name": "a", "port": 1, "nodePort": 30000}, {"name": "b", "port": 2, "nodePort": 30000}]},
+    }
+    assert data.checks(more(twice)) == [("error", "ports")]
+
+
+def test_an_ingress_that_nobody_serves() -> None:
+    ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {}}
+    nginx = {"metadata": {"name": "nginx"}}
+    default = {"metadata": {"name": "n", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}}}
+    assert data.checks(more(ingress, lists={"ingress classes": (nginx,)})) == [("warning", "references")]
+    assert more(ingress, lists={"ingress classes": (nginx, default)}) == []
+    assert "ingress classes" in preflight.lists(data.wanted(({**ingress, "metadata": {"name": "x"}},)))
+    named = {**ingress, "spec": {"ingressClassName": "nginx"}}
+    assert data.checks(more(named)) == [("warning", "references")]
+    assert more(named, objects={"IngressClass/nginx": nginx}) == []
+
+
+def test_pods_that_the_namespace_would_refuse() -> None:
+    rootful = sts((f"{POD}|containers|0|securityContext", {}))
+    (finding,) = found(rootful, data.EMPTY)
+    assert (finding.severity, finding.check) == ("error", "pod security")
+    assert (
+        "container orbit-server lacks allowPrivilegeEscalation: false; container orbit-server does not drop"
+        in finding.seen
+    )
+    unlabelled = dataclasses.replace(rootful, platform=())
+    assert found(unlabelled, cluster(namespace=namespace())) == []
+
+
+def test_a_driver_that_is_not_installed() -> None:
+    disk = {**data.storage_class("fast", True), "provisioner": "ebs.csi.aws.com"}
+    (finding,) = found(sts(), cluster(**classes(disk)))
+    assert finding.seen == "CSIDriver ebs.csi.aws.com does not exist; StorageClass fast refers to it."
+    there = {"CSIDriver/ebs.csi.aws.com": {}}
+    assert found(sts(), cluster(**classes(disk), objects=there)) == []
+    assert found(sts(), cluster(**classes(disk), claims=(data.claim(0),), **release("deployed"))) == []
+
+
+def test_volumes_made_by_hand() -> None:
+    desired = sts(THREE, (CLASS, ""))
+    volume = {"spec": {"capacity": {"storage": "10Gi"}}, "status": {"phase": "Available"}}
+    small = {**volume, "spec": {"capacity": {"storage": "9Gi"}}}
+    errors = [item for item in found(desired, cluster(lists={"volumes": (volume, small)})) if item.severity == "error"]
+    assert errors[0].seen.startswith("3 claims of data need volumes made by hand")
+    assert not [item for item in found(desired, cluster(lists={"volumes": (volume,) * 3})) if item.severity == "error"]
+    assert preflight.lists(desired) == {"volumes": "/api/v1/persistentvolumes"}
+
+
+def test_a_volume_that_is_too_small_for_its_provider() -> None:
+    disk = {**data.storage_class("d", True), "provisioner": "pd.csi.storage.gke.io"}
+    disk["parameters"] = {"type": "hyperdisk-balanced"}
+    objs = data.change(
+        sts().objects, data.STATEFULSET, "spec|volumeClaimTemplates|0|spec|resources|requests|storage", "2Gi"
+    )
+    there = {"CSIDriver/pd.csi.storage.gke.io": {}}
+    (finding,) = found(data.wanted(objs), cluster(**classes(disk), objects=there))
+    assert "makes volumes of 4Gi and more" in finding.seen
+
+
+def test_what_the_account_may_not_do() -> None:
+    refused = (
+        Request("create", "statefulsets", "apps", "orbit-rs"),
+        Request("patch", "statefulsets", "apps", "orbit-rs"),
+    )
+    (finding,) = found(sts(), cluster(forbidden=refused))
+    assert (finding.severity, finding.check) == ("error", "permission")
+    assert "may not create and patch statefulsets.apps in namespace orbit-rs" in finding.seen
 
 
 def test_all_findings_at_once() -> None:
