@@ -21,7 +21,7 @@ class ActionModule(OrbitAction):
         cluster, helm, release = connect(options)
         wish = wish_of(options)
         with cluster:
-            wanted, live, findings = desired.compare(cluster, helm, release, wish)
+            wanted, live, findings = desired.compare(cluster, helm, release, wish, acting=False)
         made = plan.make_plan(wanted, live, findings, plan.DEPLOY | frozenset(options["allow"]))
         text = report.plan_text(made, release)
         if made.refused:

@@ -130,7 +130,9 @@ class Run:
         return lock.held(self.cluster, self.release, self.orders.operation, self.say, wait=self.orders.patience.lock)
 
     def _plan(self) -> tuple[Desired, Snapshot, Plan]:
-        wanted, live, findings = desired.compare(self.cluster, self.tool, self.release, self.wish)
+        wanted, live, findings = desired.compare(
+            self.cluster, self.tool, self.release, self.wish, acting=not self.orders.check
+        )
         made = plan.make_plan(wanted, live, findings, self.orders.allowed)
         if any(step.kind == "upgrade" for step in made.steps):
             more = (*self._backup(), *self._one_way(wanted))

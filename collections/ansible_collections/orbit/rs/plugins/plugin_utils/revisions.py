@@ -10,6 +10,7 @@ count that are there now: `helm rollback` would bring the old ones back, and rem
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -74,14 +75,8 @@ def wish(secrets: Sequence[Object], number: int, live: Object | None, folder: Pa
         server = values.get("orbitServer") or {}
         values["orbitServer"] = {**server, "replicaCount": live["spec"].get("replicas", 1)}
     # The platform stays as the inventory has it.
-    return Wish(
-        chart=str(folder),
-        values=values,
-        storage_provider=inventory.storage_provider,
-        storage_class=inventory.storage_class,
-        storage_parameters=inventory.storage_parameters,
-        storage_default=inventory.storage_default,
-        namespace_labels=inventory.namespace_labels,
+    return dataclasses.replace(
+        inventory, chart=str(folder), chart_version="", values=values, values_files=(), overrides={}
     )
 
 
