@@ -143,6 +143,7 @@ class Canary:
         base, started = self.origin.base, time.monotonic()
         self._remember(phase="reverting")
         self.record.event("revert")
+        self.watch.forget()
         self.watch.say(f"bringing the release back to revision {base}" + (f": {_head(why)}" if why else ""))
         try:
             if not self.origin.reverted:

@@ -192,6 +192,9 @@ class Run:
             return result
         except RolledBack as error:
             record.end("rolled_back", error.seen)
+            # What it came back to was gated, too.
+            live = self._read().release
+            record.revision = live.revision if live else 0
             raise
         except OrbitError as error:
             record.end("failed", error.seen)

@@ -40,7 +40,7 @@ def read(cluster: Cluster, release: Release) -> list[Object]:
 
 def last_good(secrets: Sequence[Object], records: Iterable[Mapping[str, Any]]) -> int:
     """The newest revision before the current one that was gated and good and says something else. Raises OrbitError."""
-    good = {entry["revision"] for entry in records if entry["outcome"] == "succeeded"}
+    good = {entry["revision"] for entry in records if entry["outcome"] in ("succeeded", "rolled_back")}
     current = helm.content(secrets[0])
     for secret in secrets[1:]:
         number = helm.revision(secret)

@@ -44,6 +44,7 @@ class Watch:
         self._release = release
         self._tls = tls
         self._marks: dict[int, gate.Mark] = {}
+        self._forgotten: list[gate.Mark] = []
         self.say = say
         self._namespace = f"/api/v1/namespaces/{release.namespace}"
         selector = ",".join(f"{key}={value}" for key, value in statefulset["spec"]["selector"]["matchLabels"].items())
@@ -198,8 +199,14 @@ class Watch:
 
     def unmark(self) -> None:
         """Take away again what mark() has written. Raises OrbitError."""
-        while self._marks:
-            self._marks.popitem()[1].remove()
+        self.forget()
+        while self._forgotten:
+            self._forgotten.pop().remove()
+
+    def forget(self) -> None:
+        """Look no more for what mark() has written: a bad version may have lost it for good."""
+        self._forgotten += self._marks.values()
+        self._marks.clear()
 
     def until_observed(self, timeout: float) -> None:
         """Wait until the controller has seen the newest StatefulSet; what was said before does not count any more."""
