@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-VARIABLES = "@molecule/upgrade/variables.yml"
+VARIABLES = "@molecule/upgrade/vars/upgrade.yml"
 
 # The version, how long its ordinals may take, and what the play says of it.
 BAD = {
