@@ -68,26 +68,3 @@ def test_deploy_refuses_to_take_the_version_back(deployed):
     ended = deployed.try_playbook("-e", VARIABLES)
     assert ended.returncode != 0
     assert "Deploy does not change the version" in ended.stdout
-
-
-def test_rollback_takes_it_back_to_what_was_good(deployed, clients):
-    assert "going back to what revision" in play(deployed, "rollback")
-    assert images(deployed) == ["v0.1.0"] * 3
-    clients.nothing_is_lost()
-
-
-def test_a_pause_after_the_first_ordinal_goes_back_or_on(deployed, clients):
-    version = ("-e", "orbit_rs_version=v0.2.0")
-    assert "Paused: orbit-server-2" in play(deployed, "upgrade", *version, "-e", "orbit_rs_pause=true")
-    assert images(deployed) == ["v0.1.0", "v0.1.0", "v0.2.0"]
-
-    ended = deployed.try_playbook("-e", VARIABLES, *version, "-e", "orbit_rs_interrupted=revert", playbook="upgrade")
-    assert ended.returncode != 0
-    assert "Rolled back: all 3 ordinals" in ended.stdout
-    assert images(deployed) == ["v0.1.0"] * 3
-
-    play(deployed, "upgrade", *version, "-e", "orbit_rs_pause=true")
-    assert images(deployed) == ["v0.1.0", "v0.1.0", "v0.2.0"]
-    play(deployed, "upgrade", *version)
-    assert images(deployed) == ["v0.2.0"] * 3
-    clients.nothing_is_lost()
