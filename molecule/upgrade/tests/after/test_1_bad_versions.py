@@ -19,12 +19,6 @@ BAD = {
 }
 
 
-@pytest.fixture(scope="module")
-def clients(deployed):
-    with deployed.clients() as clients:
-        yield clients
-
-
 def upgrade(deployed, version, *more):
     return deployed.try_playbook("-e", VARIABLES, "-e", f"orbit_rs_version={version}", *more, playbook="upgrade")
 
@@ -45,11 +39,60 @@ def last_record(deployed):
     return json.loads(records[max(records)])
 
 
-@pytest.mark.parametrize("case", BAD)
+LOSES = "loses the last write"
+BAD[LOSES] = ("v0.2.0-lose-write", 60, "acknowledged before the restart, is gone")
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.soak if case == LOSES else ()) for case in BAD])
 def test_a_bad_version_is_brought_back(deployed, clients, case):
     version, seconds, says = BAD[case]
     ended = upgrade(deployed, version, "-e", f"orbit_rs_rollout_timeout={seconds}", "-e", "orbit_rs_gate_timeout=5")
     assert ended.returncode != 0, ended.stdout
     assert says in ended.stdout
     assert "Rolled back: all 3 ordinals are on revision" in ended.stdout
+    is_back(deployed, clients)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("ordinal", [1, 0], ids=["the middle one", "the last one"])
+def test_a_failure_at_a_later_ordinal_brings_the_earlier_ones_back(deployed, clients, ordinal):
+    """A policy of the cluster, for one ordinal: it refuses the pod of the new version."""
+    name = f"{deployed.namespace}-refuses"
+    expression = (
+        f"object.metadata.name != 'orbit-server-{ordinal}' || !object.spec.containers[0].image.endsWith('v0.2.0')"
+    )
+    policy = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+                ]
+            },
+            "validations": [{"expression": expression, "message": "this ordinal stays where it is"}],
+        },
+    }
+    binding = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name,
+            "validationActions": ["Deny"],
+            "matchResources": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": deployed.namespace}}
+            },
+        },
+    }
+    deployed.apply(policy, binding)
+    try:
+        ended = upgrade(deployed, "v0.2.0", "-e", "orbit_rs_rollout_timeout=30")
+    finally:
+        deployed.kubectl(f"delete validatingadmissionpolicybinding,validatingadmissionpolicy {name}")
+    assert ended.returncode != 0, ended.stdout
+    assert f"ordinal {ordinal} restarts, {3 - ordinal} of 3" in ended.stdout
+    assert "this ordinal stays where it is" in ended.stdout
+    assert "Rolled back: all 3 ordinals" in ended.stdout
     is_back(deployed, clients)

@@ -8,18 +8,8 @@ import pytest
 VARIABLES = "@molecule/upgrade/vars/upgrade.yml"
 
 
-@pytest.fixture(scope="module")
-def clients(deployed):
-    with deployed.clients() as clients:
-        yield clients
-
-
 def play(deployed, playbook, *more):
     return deployed.playbook("-e", VARIABLES, *more, playbook=playbook)
-
-
-def images(deployed):
-    return [pod["spec"]["containers"][0]["image"].rpartition(":")[2] for pod in deployed.pods()]
 
 
 def test_check_mode_shows_the_upgrade_and_touches_nothing(deployed):
@@ -57,7 +47,7 @@ def test_a_good_upgrade_loses_nothing_and_no_client_of_the_service_notices(deplo
     before = clients.verify()["service"]["bad"]
     output = play(deployed, "upgrade", "-e", "orbit_rs_version=v0.2.0")
     assert "changed=1" in output
-    assert images(deployed) == ["v0.2.0"] * 3
+    assert deployed.versions() == ["v0.2.0"] * 3
     found = clients.nothing_is_lost()
     assert found["service"]["bad"] == before
     assert found["service"]["good"] > 50
@@ -68,3 +58,28 @@ def test_deploy_refuses_to_take_the_version_back(deployed):
     ended = deployed.try_playbook("-e", VARIABLES)
     assert ended.returncode != 0
     assert "Deploy does not change the version" in ended.stdout
+
+
+@pytest.mark.soak
+def test_rollback_takes_it_back_to_what_was_good(deployed, clients):
+    assert "going back to what revision" in play(deployed, "rollback")
+    assert deployed.versions() == ["v0.1.0"] * 3
+    clients.nothing_is_lost()
+
+
+@pytest.mark.soak
+def test_a_pause_after_the_first_ordinal_goes_back_or_on(deployed, clients):
+    version = ("-e", "orbit_rs_version=v0.2.0")
+    assert "Paused: orbit-server-2" in play(deployed, "upgrade", *version, "-e", "orbit_rs_pause=true")
+    assert deployed.versions() == ["v0.1.0", "v0.1.0", "v0.2.0"]
+
+    ended = deployed.try_playbook("-e", VARIABLES, *version, "-e", "orbit_rs_interrupted=revert", playbook="upgrade")
+    assert ended.returncode != 0
+    assert "Rolled back: all 3 ordinals" in ended.stdout
+    assert deployed.versions() == ["v0.1.0"] * 3
+
+    play(deployed, "upgrade", *version, "-e", "orbit_rs_pause=true")
+    assert deployed.versions() == ["v0.1.0", "v0.1.0", "v0.2.0"]
+    play(deployed, "upgrade", *version)
+    assert deployed.versions() == ["v0.2.0"] * 3
+    clients.nothing_is_lost()

@@ -65,7 +65,7 @@ class Canary:
 
     def before(self) -> None:
         """See that every ordinal is good before any is touched. Raises OrbitError."""
-        self.watch.expect_good(self.watch.until_good(self.patience)[1])
+        self.watch.until_good(self.patience)
 
     def roll(self, apply: Callable[[], None] | None, *, pause: bool = False) -> tuple[Verdict, list[Check]]:
         """Apply the new revision (None: it is stored already) and take every ordinal to it.
@@ -94,7 +94,7 @@ class Canary:
         self.watch.until_observed(self.patience.rollout)
         waiting = [ordinal for ordinal in reversed(ordinals) if not self.watch.is_updated(ordinal)]
         if done := set(ordinals).difference(waiting):
-            self.watch.expect_good(self.watch.until_good(self.patience, only=done)[1])  # by a run that was interrupted
+            self.watch.until_good(self.patience, only=done)  # by a run that was interrupted
         for number, ordinal in enumerate(waiting, 1):
             self.held.check()
             self.watch.say(f"ordinal {ordinal} restarts, {number} of {len(waiting)}")
@@ -105,7 +105,7 @@ class Canary:
             if self.again and number == 1:
                 self.watch.say(f"ordinal {ordinal} restarts once more, to see that it keeps what it has written now")
                 self.watch.restart(ordinal)
-                self.watch.expect_good(self.watch.until_good(self.patience, only=[ordinal])[1])
+                self.watch.until_good(self.patience, only=[ordinal])
             self.record.event("good", ordinal)
             if pause and number == 1 and number < len(waiting):
                 self.watch.unmark()
@@ -119,21 +119,19 @@ class Canary:
 
     def _gate(self, ordinal: int) -> None:
         """Wait until the ordinal is good on its new revision, and stays so for the soak time. Raises OrbitError."""
-        self.watch.expect_good(self.watch.until_good(self.patience, only=[ordinal])[1])
+        self.watch.until_good(self.patience, only=[ordinal])
         if self.patience.soak:
             self.record.event("gated", ordinal)
             self.watch.say(f"ordinal {ordinal} is good; watched for {report.duration(self.patience.soak)}")
             self.watch.soak(self.patience.soak, ordinal)
-            self.watch.expect_good(self.watch.until_good(self.patience, only=[ordinal])[1])
+            self.watch.until_good(self.patience, only=[ordinal])
 
     def _everything(self) -> tuple[Verdict, list[Check]]:
         """Let go of the partition, and gate every ordinal. Raises OrbitError."""
         if rollout.partition(self.watch.statefulset):
             self._partition(0)
             self.watch.until_observed(self.patience.rollout)
-        verdict, checks = self.watch.until_good(self.patience)
-        self.watch.expect_good(checks)
-        return verdict, checks
+        return self.watch.until_good(self.patience)
 
     def revert(self, why: OrbitError | None = None) -> None:
         """Bring every ordinal back to the revision from before.
@@ -153,7 +151,7 @@ class Canary:
             self.watch.patch({"spec": {"replicas": self.origin.replicas}})
             self.watch.until_observed(self.patience.rollout)
             self.watch.delete_unready()
-            self.watch.expect_good(self.watch.until_good(self.patience)[1])
+            self.watch.until_good(self.patience)
             self._everything()
             self.watch.unmark()
             self.held.remember({})

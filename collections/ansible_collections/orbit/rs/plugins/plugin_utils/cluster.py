@@ -247,12 +247,8 @@ class Cluster:
         The bookkeeping of the API server is left out of both. Raises ApiError.
         """
         path = self.path(obj)
-        try:
-            before = _content(self.get(path))
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            before = {}
+        found = self.find(path)
+        before = _content(found) if found else {}
         query = "?fieldManager=orbit.rs&force=true" + ("&dryRun=All" if dry_run else "")
         after = self.request("PATCH", path + query, obj, "application/apply-patch+yaml")
         return before, _content(after)
@@ -260,6 +256,25 @@ class Cluster:
     def get(self, path: str) -> Object:
         """Read one object or list. Raises ApiError."""
         return self.request("GET", path)
+
+    def find(self, path: str) -> Object | None:
+        """Read one object; None when it does not exist. Raises ApiError."""
+        try:
+            return self.get(path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def delete(self, path: str) -> bool:
+        """Delete one object; whether it was there. Raises ApiError."""
+        try:
+            self.request("DELETE", path)
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
 
     def get_all(self, paths: Sequence[str]) -> list[Object | ApiError]:
         """Read several paths side by side; an ApiError stands where one was refused."""

@@ -162,7 +162,7 @@ def held(
 def _acquire(cluster: Cluster, release: Release, operation: str, say: Callable[[str], None], wait: float) -> Object:
     start = said = time.monotonic()
     while True:
-        lease = _read(cluster, release)
+        lease = cluster.find(path(release))
         now = cluster.now()
         other = holder(lease)
         if other is None or not other.identity or now >= other.expires():
@@ -186,15 +186,6 @@ def _acquire(cluster: Cluster, release: Release, operation: str, say: Callable[[
                 + (f"which gives no sign of life; it is free in {left}" if silent else "waiting for it")
             )
         time.sleep(1)
-
-
-def _read(cluster: Cluster, release: Release) -> Object | None:
-    try:
-        return cluster.get(path(release))
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise
 
 
 def _take(cluster: Cluster, release: Release, operation: str, lease: Object | None, now: datetime) -> Object | None:

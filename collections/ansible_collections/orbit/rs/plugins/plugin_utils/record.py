@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, Release
 
 KEPT = 30  # operations; a ConfigMap holds 1 MiB
@@ -61,11 +61,8 @@ def write(cluster: Cluster, release: Release, record: Record) -> None:
     record.started = record.started or datetime.now(UTC).isoformat(timespec="seconds")
     key = f"{record.started.replace(':', '.').partition('+')[0]}-{record.operation}"
     text = json.dumps(record.data(), separators=(",", ":"))
-    try:
-        found = cluster.get(path(release))
-    except ApiError as error:
-        if error.status != 404:
-            raise
+    found = cluster.find(path(release))
+    if found is None:
         cluster.request("POST", path(release).rpartition("/")[0], _config_map(release, {key: text}))
         return
     surplus = dict.fromkeys(sorted(found.get("data") or {})[: max(0, len(found.get("data") or {}) - KEPT + 1)])

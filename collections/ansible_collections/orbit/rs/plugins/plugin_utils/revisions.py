@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import helm, objects, record
-from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.desired import Wish
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError, Release
 
@@ -94,12 +94,7 @@ def one_way(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 
 def records(cluster: Cluster, release: Release) -> list[dict[str, Any]]:
     """The records of a release, the newest first; none when there are none. Raises ApiError."""
-    try:
-        return record.read(cluster.get(record.path(release)))
-    except ApiError as error:
-        if error.status == 404:
-            return []
-        raise
+    return record.read(cluster.find(record.path(release)))
 
 
 def _unreadable(current: Mapping[str, Any], target: Mapping[str, Any]) -> str:

@@ -169,7 +169,7 @@ class VolumeTest:
             self._cluster.request("POST", self._claims, wanted)
             written, first = self._step(pod(self._namespace, "write", template, image, self._seconds))
             self._say(f"volume test: {MEGABYTES} MiB written on node {first} after {_since(started)}")
-            self._delete(self._pods, f"{NAME}-write")
+            self._cluster.delete(f"{self._pods}/{NAME}-write")
             self._await_gone()
             found, second = self._step(pod(self._namespace, "read", template, image, self._seconds, avoid=first))
             if not written or found != written:
@@ -217,8 +217,8 @@ class VolumeTest:
             volume = (answer.get("spec") or {}).get("volumeName") or ""
         if volume:
             self._let_go(volume)
-        there = [self._delete(self._pods, f"{NAME}-{step}") for step in _SCRIPTS]
-        there.append(self._delete(self._claims, NAME))
+        there = [self._cluster.delete(f"{self._pods}/{NAME}-{step}") for step in _SCRIPTS]
+        there.append(self._cluster.delete(f"{self._claims}/{NAME}"))
         if any(there):
             self._await_gone(volume)
         return any(there)
@@ -231,15 +231,6 @@ class VolumeTest:
         if isinstance(found, ApiError) or found["spec"].get("persistentVolumeReclaimPolicy") == "Delete":
             return
         self._cluster.request("PATCH", path, patch, "application/merge-patch+json")
-
-    def _delete(self, root: str, name: str) -> bool:
-        try:
-            self._cluster.request("DELETE", f"{root}/{name}")
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            return False
-        return True
 
     def _await_gone(self, volume: str | None = None) -> None:
         """Wait until the pods are gone; with `volume`, also the claim, and that volume."""

@@ -121,8 +121,8 @@ class Watch:
     ) -> tuple[Verdict, list[Check]]:
         """Look until every ordinal is ready, and gate each (of `only`) as soon as it is: the last checks of each.
 
-        An ordinal that does not pass is checked again, as long as the patience for the gate lasts. Raises OrbitError
-        with the diagnosis when an ordinal is lost.
+        An ordinal that does not pass is checked again, as long as the patience for the gate lasts. Raises OrbitError,
+        with the diagnosis when an ordinal is lost, else with the checks that were not passed.
         """
         gating: dict[int, Future[list[Check]]] = {}
         with ThreadPoolExecutor(PARALLEL) as pool:
@@ -147,7 +147,9 @@ class Watch:
             verdict = self.until_ready(left)
             for check in self._gate(pods, write):
                 checks[check.ordinal] = [item for item in checks[check.ordinal] if item.name != check.name] + [check]
-        return verdict, [check for ordinal in sorted(checks) for check in checks[ordinal]]
+        final = [check for ordinal in sorted(checks) for check in checks[ordinal]]
+        self._expect_good(final)
+        return verdict, final
 
     def _gate(self, pods: Mapping[int, str], write: bool) -> list[Check]:
         ports = container_ports(self.statefulset)
@@ -155,7 +157,7 @@ class Watch:
             self._cluster, self._release.namespace, pods, ports, write=write, tls=self._tls, marks=self._marks
         )
 
-    def expect_good(self, checks: Iterable[Check]) -> None:
+    def _expect_good(self, checks: Iterable[Check]) -> None:
         """Raise OrbitError that names the checks that were not passed."""
         name = self.statefulset["metadata"]["name"]
         bad = [check for check in checks if not check.ok]
@@ -195,7 +197,7 @@ class Watch:
         """Restart an ordinal as it is: what its server has written itself must survive, too. Raises OrbitError."""
         self.unmark()
         self.mark(ordinal)
-        self._delete(f"{self.statefulset['metadata']['name']}-{ordinal}")
+        self._cluster.delete(f"{self._namespace}/pods/{self.statefulset['metadata']['name']}-{ordinal}")
 
     def unmark(self) -> None:
         """Take away again what mark() has written. Raises OrbitError."""
@@ -235,20 +237,13 @@ class Watch:
         """Delete pods that are not ready on a revision that is not wanted any more; the highest first."""
         for pod in rollout.unready_elsewhere(self.statefulset, self._pods):
             self.say(f"{pod}: is not ready on the revision that failed, so it is deleted")
-            self._delete(pod)
+            self._cluster.delete(f"{self._namespace}/pods/{pod}")
 
     def patch(self, change: Object) -> None:
         """Change the live StatefulSet. Raises ApiError."""
         self.statefulset = self._cluster.request(
             "PATCH", f"{self._paths[0]}?fieldManager=orbit.rs", change, "application/merge-patch+json"
         )
-
-    def _delete(self, pod: str) -> None:
-        try:
-            self._cluster.request("DELETE", f"{self._namespace}/pods/{pod}")
-        except ApiError as error:
-            if error.status != 404:
-                raise
 
     def start_stuck(self) -> list[str]:
         """Give what was failing before the first look another chance at once: the cause may be gone, and the cluster
@@ -265,7 +260,7 @@ class Watch:
         pods = rollout.stuck(self.statefulset, self._pods, self._since)
         for pod in pods:
             self.say(f"{pod}: was failing before this run, so it is started anew")
-            self._delete(pod)
+            self._cluster.delete(f"{self._namespace}/pods/{pod}")
         return pods
 
     def failure(self, verdict: Verdict, spent: str) -> OrbitError:
