@@ -147,8 +147,8 @@ class Run:
                 "error",
                 "backup",
                 "There is no backup set to fall back on, should the new version damage its data.",
-                "Name a repository in orbit_rs_backup_repository, and the upgrade begins with a backup. To do without "
-                "one: -e orbit_rs_upgrade_without_backup=true",
+                "This version of the collection takes none itself. When you have one, or do without: "
+                "-e orbit_rs_upgrade_without_backup=true",
             )
         ]
 
