@@ -11,6 +11,12 @@ HELM = "v4.3.1"
 LOCAL_PATH = "v0.0.30"
 METRICS_SERVER = "v0.9.0"
 
+PROMETHEUS_OPERATOR = "v0.92.0"
+CERT_MANAGER = "v1.21.2"
+EXTERNAL_SECRETS = "v1.3.2"
+GATEWAY_API = "v1.6.1"
+PROMETHEUS = "v0.316.0"
+
 # systemd 257 is the last one that boots on cgroup v1.
 DEBIAN = "trixie"
 # For containerd 2 and the runc beside it: Kubernetes 1.36 and later refuse containerd 1. They need libc and libseccomp.

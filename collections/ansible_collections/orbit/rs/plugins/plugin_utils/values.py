@@ -19,17 +19,20 @@ class Rule:
     """A value that is outdated or has no effect.
 
     `old` is a dotted path from the top, or with a leading `*.` a name anywhere: a key, the name of an environment
-    variable, or a whole text. `new` takes its place; None: it is left out.
+    variable, or a whole text. `new` takes its place; None: it is left out. `mode` is the value of
+    orbitServer.compatibility that the rule is about; "": all.
     """
 
     old: str
     new: str | None
     why: str
     remedy: str = ""
+    mode: str = ""
 
 
 _LABEL = "no node carries this label any more"
-_LATER = "this version of the collection does not deploy it"
+SNAPSHOT = "snapshot-2025-11"
+_NO_FILE = f"the server of orbitServer.compatibility {SNAPSHOT} reads no configuration file"
 
 RULES = (
     Rule("*.failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone", _LABEL),
@@ -57,10 +60,84 @@ RULES = (
         "the partition belongs to the upgrade, not to the values",
         "Remove it.",
     ),
-    Rule("autoscaling", None, _LATER, "Set orbitServer.replicaCount instead."),
-    Rule("ingress", None, _LATER, "Set orbitServer.service.type and orbitServer.service.annotations instead."),
-    Rule("monitoring", None, _LATER, "Scrape port 9090, path /metrics, of the Service orbit-server-headless."),
+    Rule(
+        "*.external-secrets.io/v1beta1",
+        "external-secrets.io/v1",
+        "the External Secrets Operator does not serve this version any more",
+    ),
+    Rule(
+        "*.kubernetes.io/ingress.class",
+        None,
+        "a field of the Ingress has taken its place, and the API server refuses both together",
+        "Set ingress.className.",
+    ),
+    Rule("*.nginx.ingress.kubernetes.io/grpc-backend", None, "no controller reads this annotation", "Remove it."),
+    Rule(
+        "config.server",
+        None,
+        "the chart writes addresses and ports itself",
+        "Remove it. orbitServer.service has the ports of the Service.",
+    ),
+    Rule("dependencies", None, "the server uses neither etcd nor another database", "Remove it."),
+    Rule(
+        "monitoring.prometheus",
+        None,
+        "the chart brings no Prometheus along",
+        "Install it by itself; monitoring.serviceMonitor has it scrape the servers.",
+    ),
+    Rule(
+        "monitoring.grafana",
+        None,
+        "the chart brings no Grafana along",
+        "Install it by itself; monitoring.grafanaDashboard gives it dashboards.",
+    ),
+    Rule("tests", None, "there is no test pod: the playbooks gate every ordinal themselves", "Remove it."),
+    Rule("config.transactions", None, _NO_FILE, "Remove it.", SNAPSHOT),
+    Rule("config.saga", None, _NO_FILE, "Remove it.", SNAPSHOT),
+    Rule("config.performance.maxBlockingThreads", None, _NO_FILE, "Remove it.", SNAPSHOT),
+    Rule("config.extra", None, _NO_FILE, "Remove it.", SNAPSHOT),
 )
+
+# Where the product's own chart has a value, and where the guide and our chart have it.
+MOVES: Mapping[str, str] = {
+    "global.imagePullSecrets": "imagePullSecrets",
+    "global.imageRegistry": "orbitServer.image.registry",
+    "global.storageClass": "persistence.storageClass",
+    **{
+        f"orbitServer.{name}": name
+        for name in (
+            "affinity",
+            "extraVolumeMounts",
+            "extraVolumes",
+            "ingress",
+            "livenessProbe",
+            "persistence",
+            "readinessProbe",
+            "startupProbe",
+        )
+    },
+    **{
+        name: f"orbitServer.{name}" for name in ("nodeSelector", "podSecurityContext", "securityContext", "tolerations")
+    },
+    **{
+        f"config.{old}": f"config.extra.{new}"
+        for old, new in {
+            "cluster.discoveryMode": "cluster.discovery_mode",
+            "cluster.leaseDurationSeconds": "cluster.lease_duration_seconds",
+            "cluster.leaseRenewIntervalSeconds": "cluster.lease_renew_interval_seconds",
+            "logging.format": "logging.format",
+            "performance.threadStackSize": "performance.thread_stack_size",
+            "saga.defaultStepTimeoutSeconds": "saga.default_step_timeout_seconds",
+            "saga.enableAutomaticFailover": "saga.enable_automatic_failover",
+            "saga.maxRetryAttempts": "saga.max_retry_attempts",
+            "tls.caFile": "tls.ca_file",
+            "transactions.databasePath": "transactions.database_path",
+            "transactions.enableWal": "transactions.enable_wal",
+            "transactions.maxRecoveryAttempts": "transactions.max_recovery_attempts",
+            "transactions.recoveryTimeoutSeconds": "transactions.recovery_timeout_seconds",
+        }.items()
+    },
+}
 
 _ANYWHERE = {rule.old[2:].lower(): rule for rule in RULES if rule.old.startswith("*.")}
 _AT_PATH = {rule.old: rule for rule in RULES if not rule.old.startswith("*.")}
@@ -104,14 +181,18 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def translate(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
-    """Replace what is outdated and leave out what has no effect (RULES); each of them is named in a warning.
+    """Move what stands elsewhere (MOVES), replace what is outdated, leave out what has no effect (RULES).
+
+    Each of them is named in a warning.
 
     Works on any map of settings: the chart's values, and the parameters of a StorageClass.
     """
     hits: dict[str, list[str]] = {}
-    result = _translate(values, "", hits)
+    moved, findings = _moved(values)
+    mode = str(_at(moved, ("orbitServer", "compatibility")) or "")
+    result = _translate(moved, "", hits, mode)
     rules = {rule.old: rule for rule in RULES}
-    return result, [_warning(rules[old], places) for old, places in hits.items()]
+    return result, [*findings, *(_warning(rules[old], places) for old, places in hits.items())]
 
 
 def nearest(key: str, known: Iterable[str]) -> str:
@@ -147,16 +228,63 @@ def _warning(rule: Rule, places: list[str]) -> Finding:
     return Finding("warning", "values", seen, rule.remedy or f"Write {rule.new} there.")
 
 
-def _translate(value: Any, path: str, hits: dict[str, list[str]]) -> Any:
+_NOTHING: tuple[Any, ...] = (None, "", {}, [])
+
+
+def _moved(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
+    """The values with everything at its own place; what is already there wins."""
+    result = merge(values)  # a copy
+    findings = []
+    for old, new in MOVES.items():
+        value = _take(result, old.split("."))
+        if value in _NOTHING:
+            continue
+        there = _at(result, new.split("."))
+        if isinstance(value, Mapping) and isinstance(there, Mapping):
+            value = merge(value, there)
+        elif there not in _NOTHING:
+            value = there
+        for name in reversed(new.split(".")):
+            value = {name: value}
+        result = merge(result, value)
+        seen = f"{old} is not where the guide and this chart have it; it is taken as {new}."
+        findings.append(Finding("warning", "values", seen, f"Write {new} instead."))
+    return result, findings
+
+
+def _at(values: Mapping[str, Any], path: Iterable[str]) -> Any:
+    value: Any = values
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _take(values: dict[str, Any], path: list[str]) -> Any:
+    """Take a value out, and the maps that are empty then."""
+    name, *below = path
+    if not below:
+        return values.pop(name, None)
+    inner = values.get(name)
+    if not isinstance(inner, dict):
+        return None
+    value = _take(inner, below)
+    if value is not None and not inner:
+        del values[name]
+    return value
+
+
+def _translate(value: Any, path: str, hits: dict[str, list[str]], mode: str) -> Any:
     if isinstance(value, Mapping):
         result = {}
         for name, item in value.items():
             below = f"{path}.{name}" if path else str(name)
             rule = _AT_PATH.get(below) or _ANYWHERE.get(str(name).lower())
+            if rule and rule.mode not in ("", mode):
+                rule = None
             if rule:
                 hits.setdefault(rule.old, []).append(below)
             if rule is None or rule.new is not None:
-                result[rule.new if rule and rule.new else name] = _translate(item, below, hits)
+                result[rule.new if rule and rule.new else name] = _translate(item, below, hits, mode)
         return result
     if isinstance(value, (list, tuple)):
         result_list = []
@@ -166,7 +294,7 @@ def _translate(value: Any, path: str, hits: dict[str, list[str]]) -> Any:
             if rule and rule.new is None:
                 hits.setdefault(rule.old, []).append(below)
             else:
-                result_list.append(_translate(item, below, hits))
+                result_list.append(_translate(item, below, hits, mode))
         return result_list
     rule = _ANYWHERE.get(value.lower()) if isinstance(value, str) else None
     if rule and rule.new:

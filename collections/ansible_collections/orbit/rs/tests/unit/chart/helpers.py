@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 CHART = pathlib.Path(__file__).parents[3] / "charts" / "orbit-rs"
-GUIDE = pathlib.Path(__file__).parent / "data" / "guide-values.md"
+DATA = pathlib.Path(__file__).parent / "data"
 DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 NEWEST = "1.37.0"
@@ -89,6 +89,11 @@ def _chart_with_notes() -> tempfile.TemporaryDirectory[str]:
 def _outcome(values: str) -> subprocess.CompletedProcess[str]:
     args = ("template", "orbit-rs", _chart_with_notes().name, "--namespace", "orbit-rs", "--kube-version", NEWEST)
     return helm(*args, values=json.loads(values))
+
+
+def accepted(values: Values) -> bool:
+    """Whether helm renders these values."""
+    return _outcome(json.dumps(values)).returncode == 0
 
 
 def outcome(values: Values | None = None) -> tuple[str, str]:
@@ -168,7 +173,139 @@ def without(tree: Values, path: Path) -> dict[str, Any]:
     return copied
 
 
-def guide() -> dict[str, dict[str, Any]]:
-    """The guide's values blocks by their headings."""
-    blocks = re.findall(r"^## (.+?)\n\n```yaml\n(.*?)```", GUIDE.read_text(), re.M | re.S)
+def merge(base: Values, over: Values) -> dict[str, Any]:
+    """Both, as Helm merges them: map by map, and the second one wins."""
+    merged = dict(copy.deepcopy(base))
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def _blocks(file: str) -> dict[str, dict[str, Any]]:
+    """The YAML blocks of a page by their headings."""
+    blocks = re.findall(r"^## (.+?)\n\n```yaml\n(.*?)```", (DATA / file).read_text(), re.M | re.S)
     return {heading: yaml.safe_load(block) for heading, block in blocks}
+
+
+def guide() -> dict[str, dict[str, Any]]:
+    """The guide's values blocks."""
+    return _blocks("guide-values.md")
+
+
+def guide_objects() -> dict[str, Object]:
+    """The objects that the guide has people apply."""
+    return _blocks("guide-objects.md")
+
+
+# Every feature on.
+EVERYTHING: dict[str, Any] = {
+    **guide()["Multi-Zone Deployment"],
+    **guide()["Automated Recovery"],
+    **guide()["Pod Disruption Budget"],
+    **guide()["Performance Tuning"],
+    "imagePullSecrets": [{"name": "pull"}],
+    "planDigest": "0123",
+    "serviceAccount": {"annotations": {"example.org/role": "orbit"}},
+    "rbac": {"create": True},
+    "orbitServer": {
+        "env": [
+            {"name": "A", "value": "b"},
+            {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "orbit", "key": "password"}}},
+        ],
+        "envFrom": [{"secretRef": {"name": "orbit"}}, {"prefix": "P_", "configMapRef": {"name": "more"}}],
+        "extraArgs": ["--verbose"],
+        "image": {"digest": "sha256:" + "0" * 64},
+        "podAnnotations": {"a/b": "c"},
+        "podLabels": {"team": "db"},
+        "podSecurityContext": {"supplementalGroups": [2000], "fsGroupChangePolicy": "Always"},
+        "securityContext": {"runAsGroup": 1001},
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "db", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}],
+        "priorityClassName": "high",
+        "service": {"type": "NodePort", "annotations": {"a/b": "c"}},
+        "externalService": {
+            "enabled": True,
+            "annotations": {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"},
+            "ports": ["grpc", "postgres"],
+            "loadBalancerClass": "service.k8s.aws/nlb",
+            "loadBalancerSourceRanges": ["192.0.2.0/24"],
+        },
+    },
+    "persistence": {"storageClass": "fast-ssd", "annotations": {"a/b": "c"}},
+    "config": {"extra": {"logging": {"format": "json"}, "cluster": {"peers": ["a", "b"], "weight": 0.5}}},
+    "topologySpread": {"zone": "DoNotSchedule", "host": "DoNotSchedule"},
+    "extraVolumes": [
+        {"name": "tls-certs", "secret": {"secretName": "orbit-rs-tls"}},
+        {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
+    ],
+    "extraVolumeMounts": [{"name": "tls-certs", "mountPath": "/app/certs", "readOnly": True}],
+    "extraContainers": [{"name": "logs", "image": "example.org/logs:1", "resources": {"requests": {"cpu": "10m"}}}],
+    "initContainers": [{"name": "prepare", "image": "example.org/prepare:1", "command": ["true"]}],
+    "extraObjects": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "extra"}, "data": {"a": "b"}},
+        'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "{{ .Values.nameOverride }}-more"}\n',
+    ],
+    "autoscaling": {
+        "enabled": True,
+        "targetMemoryUtilizationPercentage": 80,
+        "metrics": [
+            {
+                "type": "Pods",
+                "pods": {"metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": "10"}},
+            }
+        ],
+        "behavior": {"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 600}]}},
+    },
+    "ingress": guide()["Configuration Values"]["ingress"],
+    "gateway": {
+        "parentRefs": [{"name": "public", "namespace": "gateways"}],
+        "annotations": {"a/b": "c"},
+        "httpRoute": {"enabled": True, "hostnames": ["orbit.example.org"]},
+        "grpcRoute": {"enabled": True, "hostnames": ["orbit.example.org"]},
+        "tcpRoute": {"routes": [{"port": "redis", "sectionName": "redis"}, {"port": "postgres"}]},
+    },
+    "networkPolicy": {
+        "enabled": True,
+        "ingressNamespaces": ["ingress-nginx"],
+        "clientNamespaces": ["shop", "billing"],
+        "ingress": [{"from": [{"ipBlock": {"cidr": "198.51.100.0/24"}}], "ports": [{"port": 5432}]}],
+        "egress": [{"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"port": 443}]}],
+    },
+    "monitoring": {
+        "serviceMonitor": {
+            "enabled": True,
+            "additionalLabels": {"release": "prometheus"},
+            "relabelings": [{"action": "labeldrop", "regex": "endpoint"}],
+            "metricRelabelings": [{"action": "drop", "sourceLabels": ["__name__"], "regex": "process_.+"}],
+        },
+        "podMonitor": {
+            "enabled": True,
+            "additionalLabels": {"release": "prometheus"},
+            "relabelings": [{"action": "labeldrop", "regex": "endpoint"}],
+            "metricRelabelings": [{"action": "drop", "sourceLabels": ["__name__"], "regex": "process_.+"}],
+        },
+        "prometheusRule": {
+            "enabled": True,
+            "additionalLabels": {"release": "prometheus"},
+            "runbookUrl": "https://runbooks.example.org/",
+            "rules": [{"record": "orbit:up", "expr": "sum(up)", "labels": {"team": "db"}}],
+        },
+        "grafanaDashboard": {"enabled": True, "annotations": {"grafana_folder": "databases"}},
+    },
+    "certificate": {"enabled": True, "dnsNames": ["orbit.example.org"], "issuerRef": {"name": "ca"}},
+    "externalSecrets": {
+        "secretStore": {"enabled": True, "provider": guide_objects()["SecretStore"]["spec"]["provider"]},
+        "secrets": [
+            {"name": "orbit", "data": [{"secretKey": "password", "remoteRef": {"key": "orbit", "property": "pw"}}]},
+            {
+                "name": "more",
+                "dataFrom": [{"extract": {"key": "more"}}],
+                "target": {"template": {"metadata": {"labels": {"a": "b"}}}},
+            },
+        ],
+    },
+}
+SNAPSHOT: dict[str, Any] = {"orbitServer": {"compatibility": "snapshot-2025-11"}}
+EVERYTHING_SNAPSHOT = merge(EVERYTHING, {**SNAPSHOT, "gateway": {"httpRoute": {"port": "aql"}}})

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import json
+import pathlib
+import shutil
+import tempfile
 import tomllib
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.orbit.rs.tests.unit.chart import helpers as h
 
 SELECTOR = {"app.kubernetes.io/name": "orbit-rs", "app.kubernetes.io/instance": "orbit-rs"}
@@ -63,8 +68,10 @@ def test_release_name_that_looks_like_another_type(release: str) -> None:
 
 
 def test_labels() -> None:
-    for obj in h.render().values():
+    for name, obj in h.render().items():
+        peers = {"app.kubernetes.io/component": "peers"} if name == "Service/orbit-server-headless" else {}
         assert obj["metadata"]["labels"] == {
+            **peers,
             **SELECTOR,
             "app.kubernetes.io/version": "v0.1.0",
             "app.kubernetes.io/managed-by": "Helm",
@@ -256,7 +263,8 @@ def test_probes(probe: str, path: str) -> None:
     key = f"{probe}Probe"
     rendered = h.container()[key]
     assert rendered.pop("httpGet") == {"path": f"/health/{path}", "port": "http"}
-    assert rendered == {name: value for name, value in h.DEFAULTS[key].items() if name != "enabled"}
+    numbers = {name: value for name, value in h.DEFAULTS[key].items() if name != "enabled" and value != {}}
+    assert rendered == numbers
     assert key not in h.container({key: {"enabled": False}})
     numbers = {"initialDelaySeconds": 11, "periodSeconds": 12, "timeoutSeconds": 13, "failureThreshold": 14}
     assert h.container({key: numbers})[key].items() >= numbers.items()
@@ -445,3 +453,484 @@ def test_budget_that_leaves_one_pod_is_accepted(replicas: int, minimum: int | st
     values = {"orbitServer": {"replicaCount": replicas}, "podDisruptionBudget": {"minAvailable": minimum}}
     assert budget(values)["minAvailable"] == minimum
     assert "maxUnavailable" not in budget(values)
+
+
+def test_budget_under_an_autoscaler_has_to_live_with_its_minimum() -> None:
+    scaled: dict[str, Any] = {"autoscaling": {"enabled": True, "minReplicas": 2}, "orbitServer": {"replicaCount": 5}}
+    message = h.refusal(h.merge(scaled, h.guide()["Pod Disruption Budget"]))
+    assert "minAvailable 2 can never be satisfied at autoscaling.minReplicas 2" in message
+    scaled["autoscaling"]["minReplicas"] = 3
+    assert budget(h.merge(scaled, h.guide()["Pod Disruption Budget"]))["minAvailable"] == 2
+    one = {"autoscaling": {"enabled": True, "minReplicas": 1}, "orbitServer": {"replicaCount": 1}}
+    assert budget(one)["maxUnavailable"] == 1, "there can be more than one"
+
+
+# Autoscaling
+
+
+def autoscaler(values: dict[str, Any]) -> Any:
+    return h.render({"autoscaling": {"enabled": True, **values}})["HorizontalPodAutoscaler/orbit-server"]["spec"]
+
+
+def test_autoscaler() -> None:
+    assert autoscaler({}) == {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "orbit-server"},
+        "minReplicas": 3,
+        "maxReplicas": 10,
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}},
+            }
+        ],
+        "behavior": {"scaleDown": {"selectPolicy": "Disabled"}},
+    }
+    metrics = autoscaler({"targetCPUUtilizationPercentage": 0, "targetMemoryUtilizationPercentage": 80})["metrics"]
+    assert [metric["resource"]["name"] for metric in metrics] == ["memory"]
+    slow = {"selectPolicy": "Max", "stabilizationWindowSeconds": 600}
+    assert autoscaler({"behavior": {"scaleDown": slow}})["behavior"] == {"scaleDown": slow}
+
+
+def test_the_count_stays_in_the_statefulset_under_an_autoscaler() -> None:
+    """Left out, a running release would drop to one server."""
+    for count in (1, 5, 20):
+        values = {"autoscaling": {"enabled": True}, "orbitServer": {"replicaCount": count}}
+        assert h.statefulset(values)["spec"]["replicas"] == count
+
+
+def test_autoscaling_by_what_is_not_requested_is_refused() -> None:
+    resources = {"orbitServer": {"resources": {"requests": {"cpu": None}, "limits": {"cpu": None}}}}
+    assert "Set resources.requests.cpu" in h.refusal({"autoscaling": {"enabled": True}, **resources})
+    resources["orbitServer"]["resources"]["limits"]["cpu"] = "1"  # a limit without a request is the request
+    h.render({"autoscaling": {"enabled": True}, **resources})
+
+
+# The server of the snapshot
+
+
+def test_snapshot_command() -> None:
+    container = h.container(h.merge(h.SNAPSHOT, {"orbitServer": {"extraArgs": ["--dev-mode"]}}))
+    assert container["command"] == [
+        "/app/orbit-server",
+        "--config=/app/none.toml",
+        "--bind=0.0.0.0",
+        "--data-dir=/app/data",
+        "--grpc-port=50051",
+        "--metrics-port=9090",
+        "--redis-port=16379",
+        "--postgres-port=15432",
+        "--mysql-port=3306",
+        "--cql-port=9042",
+        "--log-level=info",
+        "--dev-mode",
+    ]
+    assert container["workingDir"] == "/app"
+    assert container["env"] == [{"name": "TOKIO_WORKER_THREADS", "value": "4"}]
+
+
+def test_snapshot_has_no_file() -> None:
+    assert not [name for name in h.render(h.SNAPSHOT) if name.startswith("ConfigMap/")]
+    assert {volume["name"] for volume in h.pod(h.SNAPSHOT)["volumes"]} == {"tmp"}
+    assert {mount["name"] for mount in h.container(h.SNAPSHOT)["volumeMounts"]} == {"data", "tmp"}
+    assert "annotations" not in h.statefulset(h.SNAPSHOT)["spec"]["template"]["metadata"]
+
+
+def test_snapshot_stops_at_sigterm() -> None:
+    """Not as PID 1: there it ignores SIGTERM."""
+    assert h.pod(h.SNAPSHOT)["shareProcessNamespace"] is True
+    assert "shareProcessNamespace" not in h.pod()
+
+
+def test_snapshot_ports() -> None:
+    pods = {port["name"]: port["containerPort"] for port in h.container(h.SNAPSHOT)["ports"]}
+    assert pods == {name: port for name, port in PORTS.items() if name != "http"} | {"redis": 16379, "postgres": 15432}
+    services = h.render(h.SNAPSHOT)
+    mapped = {port["name"]: port["port"] for port in services["Service/orbit-server"]["spec"]["ports"]}
+    assert mapped == {name: port for name, port in PORTS.items() if name != "http"}
+    # A headless Service maps nothing: it has to say what the pods have.
+    assert {port["name"]: port["port"] for port in services["Service/orbit-server-headless"]["spec"]["ports"]} == pods
+
+
+def test_snapshot_probes() -> None:
+    container = h.container(h.SNAPSHOT)
+    assert container["startupProbe"]["tcpSocket"] == container["readinessProbe"]["tcpSocket"] == {"port": "grpc"}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/metrics", "port": "metrics"}
+    future = h.merge(h.SNAPSHOT, {"readinessProbe": {"httpGet": {"path": "/health", "port": 8080}}})
+    assert h.container(future)["readinessProbe"]["httpGet"] == {"path": "/health", "port": 8080}
+
+
+def test_snapshot_monitoring() -> None:
+    on = {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}
+    values = {"monitoring": {**on, "grafanaDashboard": {"enabled": True}}}
+    objects = h.render(h.merge(h.SNAPSHOT, values))
+    for monitor in ("ServiceMonitor", "PodMonitor"):
+        assert objects[f"{monitor}/orbit-server"]["spec"]["fallbackScrapeProtocol"] == "PrometheusText0.0.4"
+        assert "fallbackScrapeProtocol" not in h.render(values)[f"{monitor}/orbit-server"]["spec"]
+    rules = objects["PrometheusRule/orbit-server"]["spec"]["groups"][0]["rules"]
+    assert "orbit_" not in str([rule["expr"] for rule in rules]), "it exports no metric of its own"
+    assert len(objects["ConfigMap/orbit-server-dashboard"]["data"]) == 1
+
+
+def test_snapshot_refuses_tls() -> None:
+    message = h.refusal(h.merge(h.SNAPSHOT, {"config": {"tls": {"enabled": True}}}))
+    assert "has no TLS. End TLS in front of it" in message
+
+
+# Access
+
+
+def test_no_rights_by_default_and_those_of_the_guide_on_request() -> None:
+    assert not [name for name in h.render() if "Role" in name]
+    objects = h.render({"rbac": {"create": True}})
+
+    def rules(name: str) -> dict[str, set[str]]:
+        return {resource: set(rule["verbs"]) for rule in objects[name]["rules"] for resource in rule["resources"]}
+
+    read, write = {"get", "list", "watch"}, {"create", "update", "patch"}
+    assert rules("Role/orbit-server") == {
+        "pods": read,
+        "services": read,
+        "endpoints": read,
+        "endpointslices": read,
+        "events": write,
+        "leases": read | write | {"delete"},
+    }
+    assert rules("ClusterRole/orbit-rs-orbit-server") == {"nodes": read}
+    for binding in ("RoleBinding/orbit-server", "ClusterRoleBinding/orbit-rs-orbit-server"):
+        account = {"kind": "ServiceAccount", "name": "orbit-server", "namespace": "orbit-rs"}
+        assert objects[binding]["subjects"] == [account]
+    assert h.pod({"rbac": {"create": True}})["automountServiceAccountToken"] is True
+    assert "ClusterRole/orbit-rs-orbit-server" not in h.render({"rbac": {"create": True, "clusterRole": False}})
+
+
+def test_external_service() -> None:
+    external = {"enabled": True, "ports": ["postgres", "grpc"], "annotations": {"a/b": "c"}}
+    values = {"orbitServer": {"externalService": external, "service": {"postgresPort": 15433}}}
+    service = h.render(values)["Service/orbit-server-external"]
+    assert service["metadata"]["annotations"] == {"a/b": "c"}
+    assert service["spec"] == {
+        "type": "LoadBalancer",
+        "selector": SELECTOR,
+        "externalTrafficPolicy": "Cluster",
+        "sessionAffinity": "None",
+        "ports": [
+            {"name": "postgres", "port": 15433, "targetPort": "postgres"},
+            {"name": "grpc", "port": 50051, "targetPort": "grpc"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "annotation"),
+    [
+        ("nginx", {"nginx.ingress.kubernetes.io/backend-protocol": "GRPC"}),
+        ("alb", {"alb.ingress.kubernetes.io/backend-protocol-version": "GRPC"}),
+        ("haproxy", {"haproxy.org/server-proto": "h2"}),
+        ("traefik", {}),
+        ("", {}),
+    ],
+)
+def test_ingress_says_grpc_in_the_words_of_its_class(name: str, annotation: dict[str, str]) -> None:
+    def rendered(port: str = "grpc", annotations: dict[str, str] | None = None) -> h.Object:
+        hosts = [{"host": "a.example.org", "paths": [{"path": "/", "port": port}]}]
+        values = {"enabled": True, "className": name, "hosts": hosts, "annotations": annotations or {}}
+        return h.render({"ingress": values})["Ingress/orbit-server"]
+
+    ingress = rendered()
+    assert ingress["metadata"].get("annotations", {}) == annotation
+    assert ingress["spec"].get("ingressClassName", "") == name
+    backend = {"service": {"name": "orbit-server", "port": {"number": 50051}}}
+    path = {"path": "/", "pathType": "Prefix", "backend": backend}
+    assert ingress["spec"]["rules"] == [{"host": "a.example.org", "http": {"paths": [path]}}]
+    http = rendered("http")
+    assert "annotations" not in http["metadata"]
+    assert http["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["port"] == {"number": 8080}
+    for key in annotation:
+        assert rendered(annotations={key: "MINE"})["metadata"]["annotations"] == {key: "MINE"}
+
+
+def test_routes() -> None:
+    objects = h.render({"gateway": h.EVERYTHING["gateway"]})
+    parent = {"name": "public", "namespace": "gateways"}
+    for kind, port in (("HTTPRoute", 8080), ("GRPCRoute", 50051)):
+        spec = objects[f"{kind}/orbit-server"]["spec"]
+        backend = {"backendRefs": [{"name": "orbit-server", "port": port}]}
+        assert spec == {"parentRefs": [parent], "hostnames": ["orbit.example.org"], "rules": [backend]}
+    redis = objects["TCPRoute/orbit-server-redis"]["spec"]
+    assert redis["parentRefs"] == [{**parent, "sectionName": "redis"}]
+    assert redis["rules"] == [{"backendRefs": [{"name": "orbit-server", "port": 6379}]}]
+    assert objects["TCPRoute/orbit-server-postgres"]["spec"]["parentRefs"] == [parent]
+
+
+def test_what_stands_in_front_is_led_to_the_ports_of_the_service() -> None:
+    values = h.merge(
+        h.SNAPSHOT, {"gateway": {"parentRefs": [{"name": "a"}], "tcpRoute": {"routes": [{"port": "redis"}]}}}
+    )
+    route = h.render(values)["TCPRoute/orbit-server-redis"]["spec"]
+    assert route["rules"][0]["backendRefs"][0]["port"] == 6379, "not 16379, which only the pods have"
+
+
+# Network policy: a connection matrix over the rendered object, as an enforcing network would judge
+
+OWN, CLIENT, GATEWAY, MONITORING, OTHER = "orbit-rs", "shop", "ingress-nginx", "monitoring", "somewhere"
+
+
+def allows(
+    policy: h.Object, direction: str, namespace: str, labels: dict[str, str], port: int, protocol: str = "TCP"
+) -> bool:
+    """Whether the policy lets a pod with these labels in this namespace through."""
+    if direction.title() not in policy["spec"]["policyTypes"]:
+        return True
+
+    def peer(item: h.Object) -> bool:
+        if "ipBlock" in item:
+            return False
+        if "namespaceSelector" in item:
+            for term in item["namespaceSelector"].get("matchExpressions", []):
+                assert (term["key"], term["operator"]) == ("kubernetes.io/metadata.name", "In")
+                if namespace not in term["values"]:
+                    return False
+        elif namespace != OWN:
+            return False
+        wanted = item.get("podSelector", {}).get("matchLabels", {})
+        return all(labels.get(key) == value for key, value in wanted.items())
+
+    for rule in policy["spec"][direction]:
+        peers, ports = rule.get("from" if direction == "ingress" else "to"), rule.get("ports")
+        if (not peers or any(map(peer, peers))) and (
+            not ports or any((item["port"], item.get("protocol", "TCP")) == (port, protocol) for item in ports)
+        ):
+            return True
+    return False
+
+
+MATRIX: list[tuple[str, str, dict[str, str], set[str]]] = [
+    # direction, namespace, labels, ports that are open
+    ("ingress", OWN, SELECTOR, {"grpc"}),
+    ("ingress", OWN, {}, set()),
+    ("ingress", OTHER, SELECTOR, set()),
+    ("ingress", CLIENT, {}, set(PORTS) - {"metrics"}),
+    ("ingress", GATEWAY, {}, {"grpc"}),
+    ("ingress", MONITORING, {}, {"metrics"}),
+    ("egress", OWN, SELECTOR, {"grpc"}),
+    ("egress", OWN, {}, set()),
+    ("egress", OTHER, SELECTOR, set()),
+]
+
+
+def policy(**values: Any) -> h.Object:
+    named = {"enabled": True, "ingressNamespaces": [GATEWAY], "clientNamespaces": [CLIENT]}
+    return h.render({"networkPolicy": {**named, **values}})["NetworkPolicy/orbit-server"]
+
+
+@pytest.mark.parametrize(("direction", "namespace", "labels", "opened"), MATRIX)
+def test_network_policy(direction: str, namespace: str, labels: dict[str, str], opened: set[str]) -> None:
+    rendered = policy()
+    assert rendered["spec"]["podSelector"] == {"matchLabels": SELECTOR}
+    found = {name for name, port in PORTS.items() if allows(rendered, direction, namespace, labels, port)}
+    assert found == opened
+    assert not allows(rendered, direction, namespace, labels, 22)
+
+
+def test_network_policy_lets_names_be_resolved() -> None:
+    for protocol in ("TCP", "UDP"):
+        assert allows(policy(), "egress", "kube-system", {}, 53, protocol)
+    assert not allows(policy(), "egress", "kube-system", {}, 443)
+
+
+def test_network_policy_of_the_guide_is_an_option() -> None:
+    rendered = policy(openToAll=True)
+    assert allows(rendered, "ingress", OTHER, {}, 8080) and allows(rendered, "ingress", OTHER, {}, 9090)
+    assert not allows(rendered, "ingress", OTHER, {}, 6379)
+    assert allows(rendered, "egress", OTHER, {}, 443)
+
+
+def test_network_policy_opens_what_is_led_in_from_outside() -> None:
+    def ports(values: dict[str, Any], namespace: str = GATEWAY) -> set[str]:
+        on = {"networkPolicy": {"enabled": True, "ingressNamespaces": [GATEWAY]}}
+        rendered = h.render(h.merge(on, values))["NetworkPolicy/orbit-server"]
+        return {name for name, port in PORTS.items() if allows(rendered, "ingress", namespace, {}, port)}
+
+    hosts = [{"paths": [{"path": "/", "port": "aql"}]}]
+    assert ports({"ingress": {"enabled": True, "hosts": hosts}}) == {"grpc", "aql"}
+    assert ports({"gateway": h.EVERYTHING["gateway"]}) == {"grpc", "http", "redis", "postgres"}
+    external: dict[str, Any] = {"enabled": True, "ports": ["mysql"]}
+    assert ports({"orbitServer": {"externalService": external}}, OTHER) == {"mysql"}
+    external["loadBalancerSourceRanges"] = ["192.0.2.0/24"]
+    assert ports({"orbitServer": {"externalService": external}}, OTHER) == set()
+
+
+def test_network_policy_names_the_ports_of_the_pods() -> None:
+    values = {"networkPolicy": {"enabled": True, "clientNamespaces": [CLIENT]}}
+    rendered = h.render(h.merge(h.SNAPSHOT, values))["NetworkPolicy/orbit-server"]
+    assert allows(rendered, "ingress", CLIENT, {}, 16379)
+    assert not allows(rendered, "ingress", CLIENT, {}, 6379), "the Service has mapped it by then"
+
+
+def test_a_direction_can_be_left_open() -> None:
+    rendered = policy(policyTypes=["Ingress"])
+    assert "egress" not in rendered["spec"]
+    assert allows(rendered, "egress", OTHER, {}, 443)
+
+
+# Monitoring
+
+
+def test_monitors_scrape_every_ordinal_once() -> None:
+    on = {"enabled": True, "additionalLabels": {"release": "prometheus"}}
+    objects = h.render({"monitoring": {"serviceMonitor": on, "podMonitor": on}})
+    monitor = objects["ServiceMonitor/orbit-server"]
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    selected = monitor["spec"]["selector"]["matchLabels"].items()
+    services = [name for name in objects if name.startswith("Service/")]
+    assert [name for name in services if selected <= objects[name]["metadata"]["labels"].items()] == [
+        "Service/orbit-server-headless"
+    ], "not also by the Service for clients"
+    endpoint = {"port": "metrics", "path": "/metrics", "interval": "30s", "scrapeTimeout": "10s", "honorLabels": True}
+    assert monitor["spec"]["endpoints"] == [endpoint]
+    assert objects["PodMonitor/orbit-server"]["spec"]["podMetricsEndpoints"] == [endpoint]
+    assert objects["PodMonitor/orbit-server"]["spec"]["selector"]["matchLabels"] == SELECTOR
+
+
+def rules(**values: Any) -> list[h.Object]:
+    monitoring = {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True, **values}}
+    (group,) = h.render({"monitoring": monitoring})["PrometheusRule/orbit-server"]["spec"]["groups"]
+    return list(group["rules"])
+
+
+ALERTS = {
+    "OrbitServerDown": "critical",
+    "OrbitServerHighMemoryUsage": "warning",
+    "OrbitServerHighCPUUsage": "warning",
+    "OrbitTransactionFailureRate": "warning",
+    "OrbitSagaCompensationRate": "warning",
+    "OrbitRecoveryFailure": "critical",
+}
+
+
+def test_alerts_of_the_guide() -> None:
+    assert {rule["alert"]: rule["labels"]["severity"] for rule in rules()} == ALERTS
+    for rule in rules(runbookUrl="https://example.org/"):
+        assert rule["annotations"]["runbook_url"] == f"https://example.org/{rule['alert']}"
+        assert {"summary", "description"} < set(rule["annotations"])
+    assert {rule["alert"] for rule in rules(disabled=["OrbitServerDown"])} == set(ALERTS) - {"OrbitServerDown"}
+    own = {"alert": "OrbitServerDown", "expr": "up == 0"}
+    assert [rule for rule in rules(rules=[own]) if rule["alert"] == "OrbitServerDown"] == [own]
+
+
+def test_dashboards_are_plain_models() -> None:
+    values = {"monitoring": {"grafanaDashboard": {"enabled": True, "annotations": {"grafana_folder": "a"}}}}
+    found = h.render(values)["ConfigMap/orbit-server-dashboard"]
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert found["metadata"]["annotations"] == {"grafana_folder": "a"}
+    ids = set()
+    for name, content in found["data"].items():
+        assert name.startswith("orbit-rs-orbit-server-") and name.endswith(".json")
+        model = json.loads(content)
+        assert "dashboard" not in model, "that is the envelope of the HTTP API, which the sidecar does not read"
+        assert model["schemaVersion"] >= 39
+        ids.add(model["uid"])
+        assert len(model["uid"]) <= 40
+        assert len({panel["id"] for panel in model["panels"]}) == len(model["panels"])
+        for panel in model["panels"]:
+            assert panel["type"] == "timeseries"
+            for target in panel["targets"]:
+                assert "orbit-server" in target["expr"] and "$NAME" not in target["expr"]
+    assert len(ids) == 2
+    other = h.render({**values, "nameOverride": "db"})["ConfigMap/db-dashboard"]["data"].values()
+    assert not ids & {json.loads(content)["uid"] for content in other}, "two releases have dashboards of their own"
+
+
+# Secrets and certificates
+
+
+def test_certificate() -> None:
+    values = {"certificate": {"enabled": True, "issuerRef": {"name": "ca"}, "dnsNames": ["orbit.example.org"]}}
+    spec = h.render(values)["Certificate/orbit-server"]["spec"]
+    assert spec["secretName"] == "orbit-rs-tls", "what the guide's TLS block mounts"
+    assert {
+        "orbit-server",
+        "orbit-server.orbit-rs.svc",
+        "orbit-server-headless.orbit-rs",
+        "*.orbit-server-headless",
+        "*.orbit-server-headless.orbit-rs.svc",
+        "orbit.example.org",
+    } < set(spec["dnsNames"])
+    assert spec["issuerRef"] == {"name": "ca", "kind": "ClusterIssuer", "group": "cert-manager.io"}
+    edwards = h.merge(values, {"certificate": {"privateKey": {"algorithm": "Ed25519"}}})
+    assert "size" not in h.render(edwards)["Certificate/orbit-server"]["spec"]["privateKey"]
+
+
+def test_external_secrets() -> None:
+    objects = h.render({"externalSecrets": h.EVERYTHING["externalSecrets"]})
+    assert objects["SecretStore/vault-backend"]["spec"] == h.guide_objects()["SecretStore"]["spec"]
+    secret = objects["ExternalSecret/orbit"]["spec"]
+    assert secret["secretStoreRef"] == {"kind": "SecretStore", "name": "vault-backend"}
+    assert secret["target"] == {"name": "orbit"}
+    assert objects["ExternalSecret/more"]["spec"]["target"]["template"]["metadata"]["labels"] == {"a": "b"}
+    shared = {"storeRef": {"kind": "ClusterSecretStore", "name": "shared"}}
+    elsewhere = h.render({"externalSecrets": {**shared, "secrets": h.EVERYTHING["externalSecrets"]["secrets"]}})
+    assert elsewhere["ExternalSecret/orbit"]["spec"]["secretStoreRef"] == shared["storeRef"]
+
+
+# More of everything
+
+
+def test_more_containers_are_restricted_like_the_servers() -> None:
+    own = {"name": "logs", "image": "example.org/logs:1", "securityContext": {"runAsUser": 2000}}
+    pod = h.pod({"extraContainers": [own], "initContainers": [{"name": "prepare", "image": "example.org/a:1"}]})
+    server, logs = pod["containers"]
+    assert server["name"] == "orbit-server", "the first one is the server"
+    assert logs["securityContext"] == {**server["securityContext"], "runAsUser": 2000}
+    assert pod["initContainers"][0]["securityContext"] == server["securityContext"]
+
+
+def test_extra_objects_as_maps_and_as_templates() -> None:
+    objects = h.render({"extraObjects": h.EVERYTHING["extraObjects"]})
+    assert objects["ConfigMap/extra"]["data"] == {"a": "b"}
+    assert "ConfigMap/orbit-server-more" in objects
+
+
+def test_more_of_the_configuration_file() -> None:
+    extra = {
+        "logging": {"level": "warn", "format": "json"},
+        "a.b": {"big": 2097152, "half": 0.5, "list": ["x", 1, True]},
+    }
+    found = tomllib.loads(h.config({"config": {"extra": extra}}))
+    assert found["logging"] == {"level": "warn", "format": "json"}
+    assert found["a"]["b"] == {"big": 2097152, "half": 0.5, "list": ["x", 1, True]}
+
+
+def test_a_chart_version_restarts_nothing() -> None:
+    """The pod template and the claims of two chart versions are the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        copied = pathlib.Path(shutil.copytree(h.CHART, folder, dirs_exist_ok=True))
+        chart = copied / "Chart.yaml"
+        chart.write_text(chart.read_text().replace("version: 0.1.0", "version: 0.2.0"))
+        image = {"orbitServer": {"image": {"tag": "v0.1.0"}}}
+        done = h.helm(
+            "template", "orbit-rs", str(copied), "--namespace", "orbit-rs", "--kube-version", h.NEWEST, values=image
+        )
+    (bumped,) = [obj for obj in yaml.safe_load_all(done.stdout) if obj and obj["kind"] == "StatefulSet"]
+    assert bumped["metadata"]["labels"]["helm.sh/chart"] == "orbit-rs-0.2.0"
+    assert bumped["spec"] == h.statefulset(image)["spec"]
+
+
+NO_POD_SEES = (
+    "autoscaling",
+    "certificate",
+    "externalSecrets",
+    "extraObjects",
+    "gateway",
+    "ingress",
+    "monitoring",
+    "networkPolicy",
+    "podDisruptionBudget",
+    "strategy",
+)
+
+
+@pytest.mark.parametrize("key", NO_POD_SEES)
+def test_a_value_that_no_pod_sees_restarts_none(key: str) -> None:
+    values = {key: h.EVERYTHING[key]}
+    assert h.statefulset(values)["spec"] == h.statefulset()["spec"]

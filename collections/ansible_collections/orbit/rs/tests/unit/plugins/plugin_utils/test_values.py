@@ -58,7 +58,42 @@ ZONE = "failure-domain.beta.kubernetes.io/zone"
             {"orbitServer": {"env": [{"name": "RUST_LOG", "value": "a"}]}},
             ["RUST_LOG_MAX_SIZE at orbitServer.env[0] has no effect"],
         ),
-        ({"monitoring": {"x": 1}, "ingress": {}}, {}, ["monitoring has no effect", "ingress has no effect"]),
+        ({"dependencies": {"etcd": {}}, "tests": {}}, {}, ["dependencies has no effect", "tests has no effect"]),
+        (
+            {"monitoring": {"prometheus": {"enabled": True}, "podMonitor": {"enabled": True}}},
+            {"monitoring": {"podMonitor": {"enabled": True}}},
+            ["monitoring.prometheus has no effect"],
+        ),
+        (
+            {"extraObjects": [{"apiVersion": "external-secrets.io/v1beta1", "kind": "SecretStore"}]},
+            {"extraObjects": [{"apiVersion": "external-secrets.io/v1", "kind": "SecretStore"}]},
+            ["external-secrets.io/v1beta1 at extraObjects[0].apiVersion is outdated"],
+        ),
+        (
+            {"orbitServer": {"ingress": {"enabled": True, "className": "a"}}, "ingress": {"className": "b"}},
+            {"ingress": {"enabled": True, "className": "b"}},
+            ["orbitServer.ingress is not where the guide and this chart have it; it is taken as ingress."],
+        ),
+        (
+            {"global": {"storageClass": "fast", "imageRegistry": ""}, "nodeSelector": {"disk": "ssd"}},
+            {"persistence": {"storageClass": "fast"}, "orbitServer": {"nodeSelector": {"disk": "ssd"}}},
+            ["global.storageClass is not where", "nodeSelector is not where"],
+        ),
+        (
+            {"config": {"transactions": {"enableWal": False, "maxConnections": 5}, "cluster": {"discoveryMode": "x"}}},
+            {
+                "config": {
+                    "transactions": {"maxConnections": 5},
+                    "extra": {"cluster": {"discovery_mode": "x"}, "transactions": {"enable_wal": False}},
+                }
+            },
+            ["config.cluster.discoveryMode is not where", "config.transactions.enableWal is not where"],
+        ),
+        (
+            {"orbitServer": {"compatibility": "snapshot-2025-11"}, "config": {"saga": {"a": 1}, "logging": {"b": 2}}},
+            {"orbitServer": {"compatibility": "snapshot-2025-11"}, "config": {"logging": {"b": 2}}},
+            ["config.saga has no effect: the server of orbitServer.compatibility snapshot-2025-11 reads no"],
+        ),
         (
             {"orbitServer": {"podLabels": {"monitoring": "on"}}},
             {"orbitServer": {"podLabels": {"monitoring": "on"}}},
@@ -83,9 +118,26 @@ def test_every_rule_applies(rule: values.Rule) -> None:
     anywhere = rule.old.startswith("*.")
     for part in [rule.old[2:]] if anywhere else reversed(rule.old.split(".")):
         given = {part: given}
-    translated, findings = values.translate({"below": given} if anywhere else given)
+    given = {"below": given} if anywhere else given
+    if rule.mode:
+        assert values.translate(given) == (given, [])
+        given["orbitServer"] = {"compatibility": rule.mode}
+    translated, findings = values.translate(given)
     assert len(findings) == 1
     assert rule.old.rpartition(".")[2] not in str(translated) or rule.new
+
+
+@pytest.mark.parametrize("old", values.MOVES)
+def test_every_move_applies(old: str) -> None:
+    def at(path: str, value: Any) -> dict[str, Any]:
+        for part in reversed(path.split(".")):
+            value = {part: value}
+        return dict(value)
+
+    value = {"a": "b"}
+    translated, (finding,) = values.translate(at(old, value))
+    assert values.merge(translated, at(values.MOVES[old], value)) == translated
+    assert finding.remedy == f"Write {values.MOVES[old]} instead."
 
 
 @pytest.mark.parametrize(
