@@ -26,6 +26,8 @@ KUBECONFIG = os.environ.get("ORBIT_RS_KUBECONFIG") or os.environ.get("KUBECONFIG
 CLUSTER_KINDS = ("storageclasses", "clusterroles", "clusterrolebindings", "customresourcedefinitions")
 # These change by themselves, whether somebody touches the release or not.
 RESTLESS = {"events", "events.events.k8s.io", "leases.coordination.k8s.io", "pods.metrics.k8s.io"}
+# The status of these is written all the time: of them, only what somebody asked for counts.
+RESTLESS_STATUS = {"HorizontalPodAutoscaler"}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -49,6 +51,9 @@ class Deployed:
 
     host: Any  # testinfra's
     namespace: str
+    release: str = "orbit-rs"
+    name: str = "orbit-server"
+    inventory: str = "inventories/kind"
 
     def kubectl(self, arguments: str) -> str:
         """Run kubectl in the namespace; fail the test when it fails."""
@@ -62,7 +67,7 @@ class Deployed:
 
     def pods(self) -> list[Any]:
         """Get the pods of the release, lowest ordinal first."""
-        pods = self.get("pods --selector app.kubernetes.io/instance=orbit-rs")["items"]
+        pods = self.get(f"pods --selector app.kubernetes.io/instance={self.release}")["items"]
         return sorted(pods, key=lambda pod: int(pod["metadata"]["name"].rpartition("-")[2]))
 
     def fingerprint(self) -> dict[str, str]:
@@ -75,20 +80,18 @@ class Deployed:
         for kind in (*CLUSTER_KINDS, f"namespaces --field-selector metadata.name={self.namespace}"):
             found += self.get(kind)["items"]
         return {
-            f"{item['kind']}/{item['metadata'].get('namespace', '')}/{item['metadata']['name']}": ":".join(
-                (item["metadata"]["uid"], item["metadata"]["resourceVersion"])
-            )
+            f"{item['kind']}/{item['metadata'].get('namespace', '')}/{item['metadata']['name']}": version(item)
             for item in found
         }
 
-    def playbook(self, *arguments: str, playbook: str = "deploy", inventory: str = "inventories/kind") -> str:
+    def playbook(self, *arguments: str, playbook: str = "deploy", inventory: str = "") -> str:
         """Run a playbook as a person in the checkout would; return its output, fail the test when it fails."""
         ended = self.try_playbook(*arguments, playbook=playbook, inventory=inventory)
         assert ended.returncode == 0, ended.stdout
         return ended.stdout
 
     def try_playbook(
-        self, *arguments: str, playbook: str = "deploy", inventory: str = "inventories/kind"
+        self, *arguments: str, playbook: str = "deploy", inventory: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run a playbook, whatever comes of it."""
         with self.start_playbook(*arguments, playbook=playbook, inventory=inventory) as process:
@@ -99,11 +102,11 @@ class Deployed:
         self,
         *arguments: str,
         playbook: str = "deploy",
-        inventory: str = "inventories/kind",
+        inventory: str = "",
         process_group: int | None = None,
     ) -> subprocess.Popen[str]:
         """Start a playbook; with `process_group` 0 it leads a group of its own, so that all of it can be killed."""
-        command = ("ansible-playbook", "--inventory", inventory, f"playbooks/{playbook}.yml")
+        command = ("ansible-playbook", "--inventory", inventory or self.inventory, f"playbooks/{playbook}.yml")
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
         return subprocess.Popen(
             (*command, "--extra-vars", f"orbit_rs_namespace={self.namespace}", *arguments),
@@ -122,7 +125,7 @@ class Deployed:
     @contextlib.contextmanager
     def port(self, ordinal: int, port: int) -> Iterator[int]:
         """Forward a port of one ordinal's pod through the API server; yield the local port."""
-        target = ("--namespace", self.namespace, f"pod/orbit-server-{ordinal}", f":{port}")
+        target = ("--namespace", self.namespace, f"pod/{self.name}-{ordinal}", f":{port}")
         command = ("kubectl", "--kubeconfig", KUBECONFIG, "port-forward", *target)
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             try:
@@ -231,6 +234,15 @@ class Clients:
             assert found[ordinal]["acknowledged"] > 0
             assert found[ordinal]["lost"] == [], f"ordinal {ordinal} has lost acknowledged writes"
         return found
+
+
+def version(item: Any) -> str:
+    """Return what another write to the object changes."""
+    metadata = item["metadata"]
+    if item["kind"] in RESTLESS_STATUS:
+        asked = [metadata.get("labels"), metadata.get("annotations"), item["spec"]]
+        return f"{metadata['uid']}:{json.dumps(asked, sort_keys=True)}"
+    return f"{metadata['uid']}:{metadata['resourceVersion']}"
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: python -m testbed up|down|status|load|env|tools|clean-cache."""
+"""The command line: python -m testbed up|down|status|load|env|tools|crds|clean-cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from testbed import cache, cluster, docker, golang, node_image
+from testbed import cache, cluster, crds, docker, golang, node_image
 from testbed.cluster import Cluster
 from testbed.golang import Program
 from testbed.steps import Problem, explain, run, say, step
@@ -110,6 +110,11 @@ def tools(_options: argparse.Namespace) -> None:
     golang.drop()
 
 
+def print_crds(_options: argparse.Namespace) -> None:
+    """Print the path of the definitions of the foreign kinds that the chart renders."""
+    say(str(crds.file()))
+
+
 def clean_cache(_options: argparse.Namespace) -> None:
     """Remove everything that the test bed keeps: tools, node images, downloads, the docker daemon if it started it."""
     if known := cluster.names():
@@ -139,11 +144,12 @@ def _parser() -> argparse.ArgumentParser:
         ("load", load),
         ("env", env),
         ("tools", tools),
+        ("crds", print_crds),
         ("clean-cache", clean_cache),
     ):
         command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         command.set_defaults(command=function)
-        if function not in (tools, clean_cache):
+        if function not in (tools, print_crds, clean_cache):
             command.add_argument("--name", default=DEFAULT_NAME, help="cluster (default: %(default)s)")
         if function is up:
             command.add_argument("--kubernetes", default=DEFAULT_KUBERNETES, choices=sorted(KUBERNETES))

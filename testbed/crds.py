@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from testbed import cache, golang, versions
@@ -39,14 +38,14 @@ SOURCES = (
 )
 
 
-def folder() -> Path:
-    """The folder with one YAML file for each definition."""
+def file() -> Path:
+    """One YAML file with all of them."""
 
     def make(out: Path) -> None:
-        for module, version, files in SOURCES:
-            source = golang.source(module, version)
-            for file in files:
-                shutil.copyfile(source / file, out / Path(file).name)
+        texts = [
+            (golang.source(module, version) / name).read_text() for module, version, names in SOURCES for name in names
+        ]
+        (out / "crds.yaml").write_text("\n---\n".join(texts))
 
     with cache.lock(golang.LOCK, shared=True):  # nobody drops the modules meanwhile
-        return cache.artifact("crds", SOURCES, make)
+        return cache.artifact("crds", [cache.sources(__file__), SOURCES], make) / "crds.yaml"

@@ -47,8 +47,8 @@ def closed(schema: Any) -> Any:
 def served() -> dict[tuple[str, str], Any]:
     """Give the schemas that a cluster would serve, by apiVersion and kind."""
     found = {}
-    for file in crds.folder().iterdir():
-        definition = yaml.load(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["spec"]
+    for document in yaml.load_all(crds.file().read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        definition = (document or {}).get("spec", {"versions": []})
         for version in definition["versions"]:
             if version["served"]:
                 schema = closed(version["schema"]["openAPIV3Schema"])
