@@ -72,7 +72,7 @@ def test_every_variable_is_another():
 def test_every_value_is_another():
     defaults = dict(leaves(read(COLLECTION / "charts" / "orbit-rs" / "values.yaml")))
     defaults["persistence.storageClass"] = "set from orbit_rs_storage_class"
-    given = dict(leaves(read(HERE / "values.yml"))) | dict(leaves(INVENTORY["orbit_rs_values"]))
+    given = dict(leaves(read(HERE / "files" / "values.yml"))) | dict(leaves(INVENTORY["orbit_rs_values"]))
 
     def another(name):
         below = {key: value for key, value in given.items() if key == name or key.startswith(f"{name}.")}

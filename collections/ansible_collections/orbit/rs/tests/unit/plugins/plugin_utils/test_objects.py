@@ -130,6 +130,54 @@ def test_differences(field: str, wanted: Any, found: Any, was: Any, expected: li
     ]
 
 
+SERVED: list[tuple[str, Object, Object]] = [
+    (
+        "HorizontalPodAutoscaler",
+        {"behavior": {"scaleDown": {"selectPolicy": "Disabled"}}},
+        {
+            "behavior": {
+                "scaleDown": {"selectPolicy": "Disabled", "policies": [{"type": "Percent", "value": 100}]},
+                "scaleUp": {"selectPolicy": "Max", "stabilizationWindowSeconds": 0},
+            }
+        },
+    ),
+    (
+        "NetworkPolicy",
+        {"ingress": [{"ports": [{"port": 6379}]}], "egress": [{}]},
+        {"ingress": [{"ports": [{"port": 6379, "protocol": "TCP"}]}], "egress": [{}]},
+    ),
+    (
+        "HTTPRoute",
+        {"parentRefs": [{"name": "a"}], "rules": [{"backendRefs": [{"name": "a", "port": 1}]}]},
+        {
+            "parentRefs": [{"name": "a", "group": "gateway.networking.k8s.io", "kind": "Gateway"}],
+            "rules": [
+                {
+                    "backendRefs": [{"name": "a", "port": 1, "weight": 1, "group": "", "kind": "Service"}],
+                    "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                }
+            ],
+        },
+    ),
+    (
+        "ExternalSecret",
+        {"data": [{"secretKey": "a", "remoteRef": {"key": "b"}}], "target": {"name": "a"}},
+        {
+            "data": [{"secretKey": "a", "remoteRef": {"key": "b", "decodingStrategy": "None"}}],
+            "target": {"name": "a", "creationPolicy": "Owner", "deletionPolicy": "Retain"},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "wanted", "served"), SERVED)
+def test_defaults_of_the_api_server_are_no_difference(kind: str, wanted: Object, served: Object) -> None:
+    def obj(spec: Object) -> Object:
+        return {"kind": kind, "metadata": {"name": "a"}, "spec": spec}
+
+    assert objects.differences(obj(wanted), obj(served), obj(wanted)) == []
+
+
 def test_what_only_the_server_writes_does_not_count() -> None:
     wanted = {"apiVersion": "v1", "kind": "A", "metadata": {"name": "a", "annotations": {objects.PLAN_DIGEST: "1"}}}
     found = {"metadata": {"name": "a", "uid": "1"}, "status": {"ready": 1}}
