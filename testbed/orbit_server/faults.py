@@ -20,6 +20,8 @@ class Fault(enum.StrEnum):
     CRASH = "crash"  # exits with 1 at start
     EXIT = "exit"  # serves, then exits with 0; number: after how many seconds [1]
     UNREADY = "unready"  # alive and serving, but never ready
+    DEAF = "deaf"  # serves, but nothing listens on the port of its probes
+    LOST = "lost"  # serves, but answers 404 to every probe
     WRONG_DATA = "wrong-data"  # ready, but GET answers another value than was stored
     READ_ONLY = "read-only"  # ready, but refuses every write
     SLOW_START = "slow-start"  # starts like any other, later; number: seconds [30]

@@ -56,6 +56,8 @@ class Health:
 
     async def page(self, path: str) -> Page | None:
         """The answer to a probe: 200 or 503 with a line of JSON, None for an unknown path."""
+        if self._fault is Fault.LOST:
+            return None
         match path:
             case "/health/live":
                 good = True

@@ -39,6 +39,8 @@ async def run(config: Config, version: str, switch: Switch) -> int:
     async with contextlib.AsyncExitStack() as running:
         # The health endpoints come first: they tell what the rest is doing.
         for port, handler in (("http_port", health.page), ("metrics_port", metrics_page)):
+            if port == "http_port" and switch.fault is Fault.DEAF:
+                continue
             listener = await web.start(handler, host, config.number("server", port))
             running.callback(listener.close)
         running.push_async_callback(grpc_health.stop, 1.0)

@@ -60,6 +60,29 @@ def test_exit(server: Server) -> None:
     assert server.wait() == 0
 
 
+def test_deaf(server: Server) -> None:
+    server.start("deaf", wait="")
+    end = time.monotonic() + 15
+    while "is ready" not in server.log.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    with server.redis() as client:
+        assert client.ping()
+    assert server.metrics()
+    assert server.get("/health/live")[0] == 0
+    assert server.stop() == 0
+
+
+def test_lost(server: Server) -> None:
+    server.start("lost", wait="")
+    end = time.monotonic() + 15
+    while "is ready" not in server.log.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert [server.get(f"/health/{probe}")[0] for probe in ("startup", "live", "ready")] == [404] * 3
+    assert server.stop() == 0
+
+
 def test_unready(server: Server) -> None:
     server.start("unready", wait="/health/startup")
     assert server.get("/health/live")[0] == 200
