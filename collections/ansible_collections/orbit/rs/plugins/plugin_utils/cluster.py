@@ -62,7 +62,7 @@ _PLURALS = {
 # One of the package websocket-client, which is imported where it is needed: most runs ask the API alone.
 WebSocket = Any
 
-# What a program said, as a pattern; what it means; what to do. {what} is the group of that name.
+# What a program said, as a pattern; what it means; what to do. Its named groups fill that in; {what} is the first set.
 Explanation = tuple[str, str, str]
 
 _REACH = "Is the cluster running, and is this its kubeconfig? Try `kubectl get --raw /readyz`."
@@ -126,8 +126,9 @@ def explain(text: str, more: Sequence[Explanation] = ()) -> OrbitError:
     """One sentence and a remedy for what kubectl, Helm or the API server said; `more` is looked at first."""
     for pattern, seen, remedy in (*more, *_EXPLANATIONS):
         if match := re.search(pattern, text, re.MULTILINE):
-            what = next((value for value in match.groups() if value), "")
-            return OrbitError(seen.format(what=what.strip().rstrip(".")), remedy)
+            words = {name: (value or "").strip().rstrip(".") for name, value in match.groupdict().items()}
+            words["what"] = next((word for word in words.values() if word), "")
+            return OrbitError(seen.format(**words), remedy.format(**words))
     lines = [line for line in text.splitlines() if line and not line.startswith(("WARNING", "level="))]
     return OrbitError(re.sub(r"^[Ee]rror: ", "", lines[-1]) if lines else "It ended without a reason.")
 

@@ -68,6 +68,69 @@ EXPLANATIONS: tuple[cluster.Explanation, ...] = (
         "This Helm does not know the option {what}.",
         "Let the role prerequisites fetch the pinned version, Helm 3.14 or newer.",
     ),
+    # What the cluster refuses while Helm applies.
+    (
+        r"(?P<what>\S+ \"[^\"]+\") is forbidden: exceeded quota: (?P<rest>[^\n]+)",
+        "A quota of the namespace does not allow {what}: {rest}.",
+        "Raise it, or ask for less: `kubectl -n NAMESPACE describe quota`. Then deploy again.",
+    ),
+    (
+        r"(?P<what>\S+ \"[^\"]+\") is forbidden: ValidatingAdmissionPolicy '(?P<name>[^']+)'"
+        r" with binding '[^']+' denied request: (?P<rest>[^\n]+)",
+        "The admission policy {name} refuses {what}: {rest}.",
+        "Satisfy its rule in orbit_rs_values: `kubectl get validatingadmissionpolicy {name} -o yaml`.",
+    ),
+    (
+        r"admission webhook \"(?P<name>[^\"]+)\" denied the request: (?P<rest>[^\n]+)",
+        "The admission webhook {name} refuses an object of the release: {rest}.",
+        "Satisfy its rule in orbit_rs_values.",
+    ),
+    (
+        r"failed calling webhook \"(?P<name>[^\"]+)\": (?P<rest>[^\n]+)",
+        "The admission webhook {name} does not answer, so objects of the release cannot be written: {rest}.",
+        "Repair or remove it: `kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations`.",
+    ),
+    (
+        r"because it is being terminated",
+        "The namespace is being deleted.",
+        "Wait until it is gone, `kubectl wait --for=delete namespace/NAMESPACE`, then deploy again.",
+    ),
+    (
+        r"namespaces \"(?P<what>[^\"]+)\" not found",
+        "There is no namespace {what}.",
+        "Create it: `kubectl create namespace {what}`.",
+    ),
+    (
+        r"no matches for kind \"(?P<what>[^\"]+)\" in version \"(?P<name>[^\"]+)\"",
+        "The cluster does not know the kind {what} of {name}.",
+        "Install its CRDs, or turn off what asks for it in orbit_rs_values.",
+    ),
+    (
+        r"(?P<what>\S+ \"[^\"]+\" in namespace \"[^\"]+\") exists and cannot be imported into the current release",
+        "{what} is there already, and does not belong to this release.",
+        "Delete it, or have it adopted: label it app.kubernetes.io/managed-by=Helm and annotate it"
+        " meta.helm.sh/release-name and meta.helm.sh/release-namespace.",
+    ),
+    (
+        r"(?P<what>\S+ \"[^\"]+\") is invalid: (?P<name>[\w.\[\]]+): .*(?:is immutable|updates to statefulset spec)",
+        "{what} cannot be changed in place: {name} is immutable.",
+        "Set the old value to deploy everything else. `ansible-playbook orbit.rs.plan` shows what differs.",
+    ),
+    (
+        r"(?P<what>\S+ \"[^\"]+\") is invalid: (?P<rest>[^\n]+)",
+        "The cluster does not accept {what}: {rest}.",
+        "Correct what is named in orbit_rs_values.",
+    ),
+    (
+        r"(?P<what>\w+) in version \"[^\"]+\" cannot be handled as a \w+: (?P<rest>[^\n]+)",
+        "The cluster does not accept a {what} of the chart: {rest}.",
+        "Correct what is named in orbit_rs_values; text that looks like a number needs quotes.",
+    ),
+    (
+        r"conflict with \"(?P<what>[^\"]+)\"[^\n:]*: *(?P<rest>[^\n]+)",
+        "A field is owned by {what}, which has changed it in the cluster: {rest}.",
+        "See it with `ansible-playbook orbit.rs.plan`, and set the wanted value in orbit_rs_values.",
+    ),
 )
 
 

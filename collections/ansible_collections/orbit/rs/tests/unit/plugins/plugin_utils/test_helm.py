@@ -129,3 +129,95 @@ def test_newest_is_the_highest_revision_whatever_its_status() -> None:
 )
 def test_explain(text: str, seen: str) -> None:
     assert seen in explain(text, helm_module.EXPLANATIONS).seen
+
+
+# Recorded with Helm 4.3.1 on Kubernetes 1.37.2; a refusing webhook, the older form and the conflict as they are known.
+REFUSED = {
+    "quota": (
+        """Failure when executing Helm command. Exited 1.
+stdout: Release "orbit-rs" does not exist. Installing it now.
+
+stderr: Error: services "orbit-server" is forbidden: exceeded quota: q, requested: services=1, used: services=0
+services "orbit-server-headless" is forbidden: exceeded quota: q, requested: services=1, used: services=0""",
+        'A quota of the namespace does not allow services "orbit-server": q, requested: services=1, used: services=0.',
+        "describe quota",
+    ),
+    "policy": (
+        "Error: statefulsets.apps \"orbit-server\" is forbidden: ValidatingAdmissionPolicy 'p.example' with binding 'b'"
+        " denied request: no databases here",
+        'The admission policy p.example refuses statefulsets.apps "orbit-server": no databases here.',
+        "kubectl get validatingadmissionpolicy p.example -o yaml",
+    ),
+    "webhook refuses": (
+        'Error: admission webhook "w.example" denied the request: no owner',
+        "The admission webhook w.example refuses an object of the release: no owner.",
+        "orbit_rs_values",
+    ),
+    "webhook is silent": (
+        'Error: Internal error occurred: failed calling webhook "w.example": failed to call webhook: Post'
+        ' "https://no-such.ns.svc:443/?timeout=2s": service "no-such" not found',
+        "The admission webhook w.example does not answer",
+        "Repair or remove it",
+    ),
+    "terminating": (
+        'Error: create: failed to create: secrets "sh.helm.release.v1.i.v1" is forbidden: unable to create new content'
+        " in namespace ns because it is being terminated",
+        "The namespace is being deleted.",
+        "kubectl wait --for=delete",
+    ),
+    "namespace": (
+        'Error: create: failed to create: namespaces "none" not found',
+        "There is no namespace none.",
+        "kubectl create namespace none",
+    ),
+    "crd": (
+        'Error: unable to build kubernetes objects from release manifest: resource mapping not found for name: "x"'
+        ' namespace: "" from "": no matches for kind "ServiceMonitor" in version "monitoring.coreos.com/v1"\n'
+        "ensure CRDs are installed first",
+        "The cluster does not know the kind ServiceMonitor of monitoring.coreos.com/v1.",
+        "Install its CRDs",
+    ),
+    "owner": (
+        'Error: unable to continue with install: Service "orbit-server" in namespace "ns" exists and cannot be imported'
+        " into the current release: invalid ownership metadata; label validation error: missing key",
+        'Service "orbit-server" in namespace "ns" is there already, and does not belong to this release.',
+        "meta.helm.sh/release-name",
+    ),
+    "immutable": (
+        'Error: UPGRADE FAILED: cannot patch "orbit-server" with kind StatefulSet: StatefulSet.apps "orbit-server" is'
+        ' invalid: spec.volumeClaimTemplates: Invalid value: [{"name":"data"}]: field is immutable',
+        'StatefulSet.apps "orbit-server" cannot be changed in place: spec.volumeClaimTemplates is immutable.',
+        "orbit.rs.plan",
+    ),
+    "immutable, older Kubernetes": (
+        'Error: UPGRADE FAILED: cannot patch "orbit-server" with kind StatefulSet: StatefulSet.apps "orbit-server" is'
+        " invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden",
+        'StatefulSet.apps "orbit-server" cannot be changed in place: spec is immutable.',
+        "orbit.rs.plan",
+    ),
+    "invalid": (
+        'Error: Service "x" is invalid: spec.ports[0].port: Invalid value: 70000: must be 1 to 65535',
+        'The cluster does not accept Service "x": spec.ports[0].port: Invalid value: 70000: must be 1 to 65535.',
+        "orbit_rs_values",
+    ),
+    "type": (
+        'ConfigMap in version "v1" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct'
+        " field ConfigMap.data of type string",
+        "The cluster does not accept a ConfigMap of the chart: json: cannot unmarshal number",
+        "quotes",
+    ),
+    "conflict": (
+        "conflict occurred while applying object ns/orbit-server apps/v1, Kind=StatefulSet: Apply"
+        ' failed with 1 conflict: conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas',
+        "A field is owned by kubectl, which has changed it in the cluster: .spec.replicas.",
+        "orbit.rs.plan",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_the_cluster_refuses_while_helm_applies_is_a_sentence(case: str) -> None:
+    text, seen, remedy = REFUSED[case]
+    found = explain(text, helm_module.EXPLANATIONS)
+    assert found.seen.startswith(seen)
+    assert remedy in found.remedy
