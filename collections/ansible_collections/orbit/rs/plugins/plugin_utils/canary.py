@@ -151,6 +151,7 @@ class Canary:
             self.watch.patch({"spec": {"replicas": self.origin.replicas}})
             self.watch.until_observed(self.patience.rollout)
             self.watch.delete_unready()
+            self.watch.start_stuck()  # what stood in the way may have hit this revision, too, and be gone by now
             self.watch.until_good(self.patience)
             self._everything()
             self.watch.unmark()

@@ -186,6 +186,9 @@ class Diagnosis:
     evidence: str
     remedy: str
     ordinal: int | None = None
+    link: str = ""  # where the documentation explains it
+    container: str = ""  # the one that it is about
+    log: Literal["", "last", "now"] = ""  # the log that tells more: of the container's last life, or of this one
 
 
 @dataclasses.dataclass(frozen=True)

@@ -128,7 +128,12 @@ def diff(plan: Plan, wanted: Iterable[Object] = ()) -> list[dict[str, str]]:
 def diagnosis_text(diagnosis: Diagnosis) -> str:
     """Cause, evidence and remedy of a rollout that cannot succeed."""
     who = f"Ordinal {diagnosis.ordinal}: " if diagnosis.ordinal is not None else ""
-    rows = (("cause", f"{who}{diagnosis.cause}"), ("evidence", diagnosis.evidence), ("remedy", diagnosis.remedy))
+    rows = (
+        ("cause", f"{who}{diagnosis.cause}"),
+        ("evidence", diagnosis.evidence),
+        ("remedy", diagnosis.remedy),
+        ("more", diagnosis.link),
+    )
     return "\n".join(_hanging(f"{name:<10}", text, 10) for name, text in rows if text)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import diagnosis
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrdinalState, Verdict
@@ -16,6 +16,10 @@ ZONE = "topology.kubernetes.io/zone"
 
 MISSING = "not created yet"  # phase of an ordinal without a pod
 
+NODE_SECONDS = 5  # for which a pod is not ready before its node is looked at
+# What the kubelet tries again later and later, up to minutes; a new pod is tried at once.
+_HELD_BACK = ("waiting", "loop", "init", "sidecar", "event")
+_RETRY = timedelta(minutes=3)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -35,8 +39,11 @@ def verdict(
     now: datetime | None = None,
     since: datetime = _LONG_AGO,
     final: bool = False,
+    nodes: Iterable[Object] = (),
 ) -> Verdict:
     """Judge a rollout by the live StatefulSet and the pods, claims and events of its namespace.
+
+    `nodes` are those of pods that are not ready, as far as they are known.
 
     `now` and `since`, the beginning of the rollout, are times of the cluster's clock. Events from before `since` do not
     count. `final`: the time is up, so what could still have healed is named as the cause, too.
@@ -74,6 +81,9 @@ def verdict(
         now=now,
         since=since,
     )
+    # A pod that cannot leave its lost node holds up the ordinal, whatever its revision.
+    staying = [pod for pod in mine.values() if _leaving(pod) or not _ready(pod)]
+    found += diagnosis.on_lost_nodes(staying, nodes, statefulset["metadata"]["namespace"], now)
     missing = {state.ordinal for state in states if state.pod not in mine}
     found = [item for item in found if item.where != "create" or item.ordinal in missing]
     diagnoses = diagnosis.match(found, final=final)
@@ -105,9 +115,27 @@ def unready_elsewhere(statefulset: Object, pods: Iterable[Object]) -> list[str]:
     return [found[number] for number in sorted(found, reverse=True)]
 
 
-def stuck(statefulset: Object, pods: Sequence[Object], since: datetime) -> list[str]:
+def nodes_to_look_at(pods: Iterable[Object], now: datetime) -> list[str]:
+    """Nodes that may be the reason why a pod is not ready, or does not leave, for a while."""
+    names = set()
+    for pod in pods:
+        metadata = pod["metadata"]
+        conditions = (pod.get("status") or {}).get("conditions") or ()
+        changed = [diagnosis.time(item.get("lastTransitionTime")) for item in conditions if item["type"] == "Ready"]
+        if _leaving(pod):
+            grace = timedelta(seconds=metadata.get("deletionGracePeriodSeconds", 0))
+            changed = [diagnosis.time(metadata["deletionTimestamp"]) - grace]  # when it was asked to leave
+        elif _ready(pod):
+            continue
+        if (now - max(changed, default=diagnosis.time(metadata["creationTimestamp"]))).total_seconds() >= NODE_SECONDS:
+            names.add(pod["spec"].get("nodeName") or "")
+    return sorted(names - {""})
+
+
+def stuck(statefulset: Object, pods: Sequence[Object], events: Iterable[Object], since: datetime) -> list[str]:
     """Pods on the wanted revision that were failing before `since`: the kubelet holds their next attempt back."""
     revision = (statefulset.get("status") or {}).get("updateRevision", "")
+    said = [event for event in events if diagnosis.event_time(event) >= since - _RETRY]
     result = []
     for pod in pods:
         metadata = pod["metadata"]
@@ -115,10 +143,22 @@ def stuck(statefulset: Object, pods: Sequence[Object], since: datetime) -> list[
             continue
         if _ready(pod) or _leaving(pod) or diagnosis.time(metadata["creationTimestamp"]) >= since:
             continue
-        found = diagnosis.sightings(statefulset, [pod], [], [], now=since, since=since)
-        if diagnosis.match(item for item in found if item.where in ("waiting", "loop")):
+        found = diagnosis.sightings(statefulset, [pod], [], said, now=since, since=since - _RETRY)
+        if _between(pod) or diagnosis.match(item for item in found if item.where in _HELD_BACK):
             result.append(metadata["name"])
     return result
+
+
+def _between(pod: Object) -> bool:
+    """Whether a container has just failed, or an init container is at it again: no server runs in either case."""
+    status = pod.get("status") or {}
+    init = status.get("initContainerStatuses") or ()
+    ended = [
+        (item.get("state") or {}).get("terminated") or {} for item in (*init, *status.get("containerStatuses", ()))
+    ]
+    return any(item.get("exitCode") for item in ended) or any(
+        item["restartCount"] and not item["ready"] for item in init
+    )
 
 
 def with_zones(states: Iterable[OrdinalState], nodes: Iterable[Object]) -> tuple[OrdinalState, ...]:

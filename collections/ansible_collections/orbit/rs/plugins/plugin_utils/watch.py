@@ -29,6 +29,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
 READY = "Ready"  # phase of an ordinal
 LOOK_SECONDS = 0.25
 HEARTBEAT_SECONDS = 10
+NODES_SECONDS = 2  # between two looks at the nodes of pods in trouble
 GATE_SECONDS = 1  # between two tries of a gate
 # The release was applied just before the first look, and what was said since then counts.
 GRACE = datetime.timedelta(seconds=5)
@@ -56,6 +57,9 @@ class Watch:
         ]
         self._pods: list[Object] = []
         self._phases: Mapping[int, str] = {}  # what was said last of each ordinal
+        self._events: list[Object] = []
+        self._nodes: list[Object] = []
+        self._nodes_seen = 0.0
         self._since: datetime.datetime | None = None
         self.statefulset = statefulset  # as it lives, from the first look on
         self.waited = False
@@ -71,8 +75,26 @@ class Watch:
         self._since = self._since or now - GRACE
         self.statefulset = found[0]
         self._pods = found[1]["items"]
-        claims, events = found[2]["items"], found[3]["items"]
-        return rollout.verdict(self.statefulset, self._pods, claims, events, now=now, since=self._since, final=final)
+        self._events = found[3]["items"]
+        self._look_at_nodes(now)
+        return rollout.verdict(
+            self.statefulset,
+            self._pods,
+            found[2]["items"],
+            self._events,
+            now=now,
+            since=self._since,
+            final=final,
+            nodes=self._nodes,
+        )
+
+    def _look_at_nodes(self, now: datetime.datetime) -> None:
+        """Read the nodes of pods that are in trouble, seldom: they are big and tell little. Who may not, goes on."""
+        if time.monotonic() - self._nodes_seen >= NODES_SECONDS:
+            names = rollout.nodes_to_look_at(self._pods, now)
+            found = self._cluster.get_all([f"/api/v1/nodes/{name}" for name in names])
+            self._nodes = [node for node in found if not isinstance(node, ApiError)]
+            self._nodes_seen = time.monotonic()
 
     def until_ready(self, timeout: float, found: Callable[[OrdinalState], None] = lambda _: None) -> Verdict:
         """Look until every ordinal is ready, `timeout` seconds at most; `found` gets each as soon as it is.
@@ -257,7 +279,7 @@ class Watch:
             # Any change makes the controller try to create the missing pods now.
             note = {"metadata": {"annotations": {"orbit.rs/asked-again": self._cluster.now().isoformat()}}}
             self._cluster.request("PATCH", self._paths[0], note, "application/merge-patch+json")
-        pods = rollout.stuck(self.statefulset, self._pods, self._since)
+        pods = rollout.stuck(self.statefulset, self._pods, self._events, self._since)
         for pod in pods:
             self.say(f"{pod}: was failing before this run, so it is started anew")
             self._cluster.delete(f"{self._namespace}/pods/{pod}")
@@ -275,11 +297,12 @@ class Watch:
         return OrbitError(head, report.next_commands(self._release, verdict.ordinals))
 
     def with_log(self, found: Diagnosis) -> Diagnosis:
-        """The diagnosis with the log of the server's last life, else of this one."""
+        """The diagnosis with the log of the container that it is about, where that tells more."""
         pod = f"{self.statefulset['metadata']['name']}-{found.ordinal}"
-        for previous in ("true", "false"):
+        for previous in {"": (), "last": ("true", "false"), "now": ("false",)}[found.log]:
+            query = f"container={found.container}&tailLines=20&previous={previous}"
             try:
-                log = self._cluster.text(f"{self._namespace}/pods/{pod}/log?tailLines=20&previous={previous}")
+                log = self._cluster.text(f"{self._namespace}/pods/{pod}/log?{query}")
             except ApiError:
                 continue
             return diagnosis.with_log(found, log, self._release.namespace, pod)

@@ -22,6 +22,9 @@ from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils.live import (
 RUNNING = {"state": {"running": {"startedAt": ago(5)}}}
 LEAVING = {"deletionTimestamp": ago(1)}
 CRASH = loop(1)
+ENDED = {"state": {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": ago(1)}}, "restartCount": 2}
+INIT_AGAIN = {"name": "init", "ready": False, "restartCount": 2, "state": {"running": {"startedAt": ago(1)}}}
+MOUNT = event("pod-0", "FailedMount", 'MountVolume.SetUp failed for volume "x" : secret "nope" not found', 200, 60)
 
 
 def judge(pods: list[Object], live: Object | None = None, events: Any = (), **options: Any) -> Verdict:
@@ -104,16 +107,84 @@ def test_a_probe_that_fails_is_named_only_when_the_time_is_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "names"),
+    ("one", "events", "names"),
     [
-        pytest.param(pod(0, CRASH, age=300), ["orbit-server-0"], id="crash loop of before"),
-        pytest.param(pod(0, waiting("ImagePullBackOff"), age=300), ["orbit-server-0"], id="image of before"),
-        pytest.param(pod(0, CRASH, age=10), [], id="crash loop of this rollout"),
-        pytest.param(pod(0, CRASH, age=300, revision=OLD), [], id="the old revision is replaced anyway"),
-        pytest.param(pod(0, CRASH, age=300, metadata=LEAVING), [], id="leaves already"),
-        pytest.param(pod(0, RUNNING, age=300), [], id="not ready may still become ready"),
-        pytest.param(pod(0, age=300), [], id="ready"),
+        pytest.param(pod(0, CRASH, age=300), [], ["orbit-server-0"], id="crash loop of before"),
+        pytest.param(pod(0, waiting("ImagePullBackOff"), age=300), [], ["orbit-server-0"], id="image of before"),
+        pytest.param(
+            pod(0, waiting("ContainerCreating"), age=300), [MOUNT], ["orbit-server-0"], id="missing Secret of before"
+        ),
+        pytest.param(pod(0, waiting("ContainerCreating"), age=300), [], [], id="a slow mount goes on"),
+        pytest.param(pod(0, ENDED, age=300), [], ["orbit-server-0"], id="it has just failed again"),
+        pytest.param(
+            pod(0, waiting("PodInitializing"), age=300, status={"initContainerStatuses": [INIT_AGAIN]}),
+            [],
+            ["orbit-server-0"],
+            id="its init container is at it again",
+        ),
+        pytest.param(pod(0, CRASH, age=10), [], [], id="crash loop of this rollout"),
+        pytest.param(pod(0, CRASH, age=300, revision=OLD), [], [], id="the old revision is replaced anyway"),
+        pytest.param(pod(0, CRASH, age=300, metadata=LEAVING), [], [], id="leaves already"),
+        pytest.param(pod(0, RUNNING, age=300), [], [], id="not ready may still become ready"),
+        pytest.param(pod(0, age=300), [], [], id="ready"),
     ],
 )
-def test_stuck(one: Object, names: list[str]) -> None:
-    assert rollout.stuck(statefulset(1), [one], SINCE) == names
+def test_stuck(one: Object, events: list[Object], names: list[str]) -> None:
+    assert rollout.stuck(statefulset(1), [one], events, SINCE) == names
+
+
+LOST = {
+    "metadata": {"name": "worker"},
+    "status": {
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "Unknown",
+                "reason": "NodeStatusUnknown",
+                "message": "Kubelet stopped posting node status.",
+                "lastTransitionTime": ago(9),
+            }
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        pytest.param(pod(0, RUNNING), id="not ready"),
+        pytest.param(pod(0, metadata=LEAVING), id="does not leave"),
+        pytest.param(pod(0, RUNNING, revision=OLD), id="of the old revision"),
+    ],
+)
+def test_a_node_that_is_not_ready_is_named(one: Object) -> None:
+    assert judge([one], statefulset(1)).state == "progressing"
+    verdict = judge([one], statefulset(1), nodes=[LOST])
+    assert verdict.diagnosis and verdict.diagnosis.signature == "node not ready"
+    assert "kubectl describe node worker" in verdict.diagnosis.remedy
+    assert verdict.diagnosis.evidence == (
+        "orbit-server-0: NodeStatusUnknown: node worker: Kubelet stopped posting node status."
+    )
+
+
+def test_a_node_that_is_not_ready_does_not_matter_to_a_pod_that_is() -> None:
+    assert judge([pod(0)], statefulset(1), nodes=[LOST]).state == "ready"
+
+
+@pytest.mark.parametrize(
+    ("one", "names"),
+    [
+        pytest.param(pod(0), [], id="ready"),
+        pytest.param(pod(0, RUNNING, age=2), [], id="not ready for two seconds"),
+        pytest.param(pod(0, RUNNING, age=20), ["worker"], id="not ready for a while"),
+        pytest.param(pod(0, metadata=LEAVING), [], id="leaves, since a second"),
+        pytest.param(
+            pod(0, metadata={"deletionTimestamp": ago(-20), "deletionGracePeriodSeconds": 60}),
+            ["worker"],
+            id="does not leave, since forty seconds",
+        ),
+        pytest.param(pending(0, "no room"), [], id="on no node"),
+    ],
+)
+def test_nodes_to_look_at(one: Object, names: list[str]) -> None:
+    assert rollout.nodes_to_look_at([one], NOW) == names
