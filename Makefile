@@ -39,6 +39,8 @@ clean-cache: .venv/.ready ## clean, and remove what all clones share: the user c
 lock: .venv/.ready ## pin the newest packages that pyproject.toml allows
 	uv pip compile pyproject.toml --group dev --no-build $(lock-options) --output-file requirements.lock
 	uv pip compile --group collections --no-deps $(lock-options) --output-file collections.lock
+	uv pip compile $(meta)/ee-requirements.txt --no-build --no-annotate $(lock-options) --output-file $(meta)/ee-requirements.lock
+meta := collections/ansible_collections/orbit/rs/meta
 lock-options := --upgrade --universal --python-version 3.12 --generate-hashes --quiet --custom-compile-command "make lock"
 
 # As a stamp it costs nothing when nothing has changed.

@@ -5,35 +5,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import tools
+from ansible_collections.orbit.rs.plugins.plugin_utils import packages, tools
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import parallel
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError
+from ansible_collections.orbit.rs.plugins.plugin_utils.tools import Found, Tool
 
 
 class ActionModule(OrbitAction):
-    """Find command line tools, or download pinned versions."""
+    """Find command line tools and Python packages, or get pinned versions."""
 
     def act(self, options: Options) -> dict[str, Any]:
-        """Keep what is good enough, download the rest."""
+        """Keep what is good enough, get the rest."""
+        known = [Tool(**_filled(item)) for item in options["tools"]]
+        wanted = tools.select(known, options["names"])
         bin_dir = Path(options["bin_dir"])
-        wanted = [tools.Tool(**{key: value or "" for key, value in item.items()}) for item in options["tools"]]
-        found = dict(zip(wanted, parallel(lambda tool: tools.find(tool, bin_dir), wanted), strict=True))
-        changes = []
-        for tool, there in found.items():
-            if there is None:
-                changes.append({"before": "", "after": f"{bin_dir / tool.name} {tool.version}\n"})
-                if self.check:
-                    self.say(f"{tool.name} {tool.version} would be downloaded to {bin_dir}")
-                    found[tool] = tools.Found(str(bin_dir / tool.name), tool.version)
-                else:
-                    found[tool] = tools.download(tool, bin_dir, options["mirror"], self.say)
-                    self.say(f"{tool.name} {tool.version} is now in {bin_dir}")
+        packages.use(options["python_target"])
+        found = _find(wanted, bin_dir)
+        changes: list[dict[str, str]] = []
+        if len(found) < len(wanted) or packages.lacking():
+            with tools.alone():  # other hosts of this run, and other runs, may be at the same
+                self._get_packages(options, changes)
+                found = _find(wanted, bin_dir)
+                for tool in wanted:
+                    if tool.name not in found:
+                        found[tool.name] = self._get(tool, bin_dir, options["mirror"], changes)
         return {
             "changed": bool(changes),
             "diff": changes,
-            "paths": {tool.name: there.path for tool, there in found.items() if there},
-            "versions": {tool.name: there.version for tool, there in found.items() if there},
+            "paths": {name: there.path for name, there in found.items()},
+            "versions": {name: there.version for name, there in found.items()},
         }
+
+    def _get(self, tool: Tool, bin_dir: Path, mirror: str, changes: list[dict[str, str]]) -> Found:
+        changes.append({"before": "", "after": f"{bin_dir / tool.name} {tool.version}\n"})
+        if self.check:
+            self.say(f"{tool.name} {tool.version} would be downloaded to {bin_dir}")
+            return Found(str(bin_dir / tool.name), tool.version)
+        found = tools.download(tool, bin_dir, mirror, self.say)
+        self.say(f"{tool.name} {tool.version} is now in {bin_dir}")
+        return found
+
+    def _get_packages(self, options: Options, changes: list[dict[str, str]]) -> None:
+        folder = options["python_target"]
+        lacking = ", ".join(packages.lacking())
+        if not lacking:
+            return
+        if not options["python_install"]:
+            raise OrbitError(f"The Python of this playbook lacks {lacking}.", packages.advice(folder))
+        if self.check:
+            self.say(f"would be installed: {lacking}")
+        else:
+            packages.install(folder, self.say)
+        changes.append({"before": "", "after": f"{lacking}\n"})
+
+
+def _find(wanted: Sequence[Tool], bin_dir: Path) -> dict[str, Found]:
+    found = zip(wanted, parallel(lambda tool: tools.find(tool, bin_dir), wanted), strict=True)
+    return {tool.name: there for tool, there in found if there}
+
+
+def _filled(item: dict[str, Any]) -> dict[str, Any]:
+    return {key: value or ({} if key == "checksums" else "") for key, value in item.items()}

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.orbit.rs.plugins.plugin_utils import packages
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.desired import Wish
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
@@ -43,6 +44,7 @@ class OrbitAction(ActionBase):  # type: ignore[misc]
         self.host = self.facts.get("inventory_hostname", "localhost")
         self.inventory = "".join(f"-i {_short(path)} " for path in self.facts.get("ansible_inventory_sources") or ())
         result["changed"] = False
+        packages.use(self._templar.template(facts.get("orbit_rs_python_target") or ""))
         try:
             # Plain data: Ansible's own strings and maps carry tags that YAML writers do not know.
             result |= self.act(json.loads(json.dumps(options)))
