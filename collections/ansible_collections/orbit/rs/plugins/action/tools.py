@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import packages, tools
+from ansible_collections.orbit.rs.plugins.plugin_utils import packages, tools, variables
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import parallel
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError
@@ -20,7 +20,8 @@ class ActionModule(OrbitAction):
     """Find command line tools and Python packages, or get pinned versions."""
 
     def act(self, options: Options) -> dict[str, Any]:
-        """Keep what is good enough, get the rest."""
+        """Look at the variables first. Keep the tools that are good enough, get the rest."""
+        warnings = self._check_variables()
         known = [Tool(**_filled(item)) for item in options["tools"]]
         wanted = tools.select(known, options["names"])
         bin_dir = Path(options["bin_dir"])
@@ -39,7 +40,18 @@ class ActionModule(OrbitAction):
             "diff": changes,
             "paths": {name: there.path for name, there in found.items()},
             "versions": {name: there.version for name, there in found.items()},
+            "warnings": warnings,
         }
+
+    def _check_variables(self) -> list[str]:
+        """Refuse what can only be wrong; the rest in words."""
+        values = {name: self._templar.template(self.facts[name]) for name in variables.RULES if name in self.facts}
+        findings = [*variables.unknown(self.facts, variables.known()), *variables.wrong(values)]
+        if any(finding.severity == "error" for finding in findings):
+            from ansible_collections.orbit.rs.plugins.plugin_utils import report
+
+            raise OrbitError(f"The variables are refused.\n{report.findings_text(findings)}", "Nothing was changed.")
+        return [f"{finding.seen} {finding.remedy}" for finding in findings]
 
     def _get(self, tool: Tool, bin_dir: Path, mirror: str, changes: list[dict[str, str]]) -> Found:
         changes.append({"before": "", "after": f"{bin_dir / tool.name} {tool.version}\n"})

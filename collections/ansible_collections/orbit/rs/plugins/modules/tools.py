@@ -13,6 +13,8 @@ version_added: 0.1.0
 description:
   - A tool that is new enough is kept, whether it is in O(bin_dir) or on the PATH of the control host.
   - Any other is downloaded into O(bin_dir), and kept only when its SHA-256 checksum is right. No root is needed.
+  - Before that, variables of the host that begin with C(orbit_rs_) are looked at. One that is misspelt, or has a value
+    that can only be wrong, is an error; another one that no role knows is a warning.
   - Python packages of the collection that are missing are named, with the command that installs them, or installed.
 author:
   - the orbit.rs authors (@orbit-rs)

@@ -44,7 +44,7 @@ class OrbitAction(ActionBase):  # type: ignore[misc]
         self.host = self.facts.get("inventory_hostname", "localhost")
         self.inventory = "".join(f"-i {_short(path)} " for path in self.facts.get("ansible_inventory_sources") or ())
         result["changed"] = False
-        packages.use(self._templar.template(facts.get("orbit_rs_python_target") or ""))
+        packages.use(self._templar.template(self.facts.get("orbit_rs_python_target") or ""))
         try:
             # Plain data: Ansible's own strings and maps carry tags that YAML writers do not know.
             result |= self.act(json.loads(json.dumps(options)))

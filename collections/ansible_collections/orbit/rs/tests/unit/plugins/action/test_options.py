@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.orbit.rs.plugins.plugin_utils import action, desired, tools
+from ansible_collections.orbit.rs.plugins.plugin_utils import action, addons, desired, tools
 
 PLUGINS = Path(action.__file__).parents[1]
 NAMES = sorted(file.stem for file in (PLUGINS / "action").glob("[a-z]*.py"))
@@ -24,7 +24,7 @@ def test_the_documented_options_are_a_spec(name: str) -> None:
     required = {option: details for option, details in spec.items() if details.get("required")}
     given = {option: [] if details["type"] == "list" else "x" for option, details in required.items()}
     assert ArgumentSpecValidator(spec).validate(given).error_messages == []
-    assert name == "tools" or spec.keys() >= CONNECTION
+    assert name in {"tools", "addons"} or spec.keys() >= CONNECTION
     assert ArgumentSpecValidator(spec).validate({"nonsense": 1}).error_messages
 
 
@@ -33,6 +33,8 @@ def test_options_and_types_say_the_same() -> None:
     assert wish == set(action.argument_spec("preflight")) - CONNECTION
     tool = {field.name for field in dataclasses.fields(tools.Tool)}
     assert tool == set(action.argument_spec("tools")["tools"]["options"])
+    addon = {field.name for field in dataclasses.fields(addons.Addon)}
+    assert addon == set(action.argument_spec("addons")["addons"]["options"])
 
 
 def test_commands_can_be_typed_as_they_stand() -> None:

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bad values for every argument of every role, without a cluster: the sentence that is said, and nothing touched.
+
+One run for all: every bad value is a host of its own. The API server is ours, knows nothing, and takes down what it is
+asked.
+"""
+
+import http.server
+import json
+import os
+import re
+import subprocess
+import threading
+
+import pytest
+
+from tests.package import ROOT
+from tests.test_argument_specs import ROLES, options
+
+# What Ansible itself refuses, by type.
+BY_TYPE = {
+    "int": ("soon", "we were unable to convert to int|it must be a whole number"),
+    "bool": ("perhaps", "we were unable to convert to bool"),
+    "dict": ("some text", "we were unable to convert to dict"),
+    "list": ({"a": 1}, "we were unable to convert to list"),
+}
+
+# A row for every argument that is text or a path, and more for others; a misspelt variable has its rows here as well.
+CASES = [
+    ("orbit_rs_release", "Orders", "orbit_rs_release is 'Orders': a name has lower case letters"),
+    ("orbit_rs_namespace", {"orders": None}, "orbit_rs_namespace is a map: it must be text"),
+    ("orbit_rs_kubeconfig", "/nowhere/kubeconfig", "The file /nowhere/kubeconfig cannot be read"),
+    ("orbit_rs_context", "nowhere", "The kubeconfig has no context nowhere"),
+    ("orbit_rs_chart", "/nowhere/chart", "There is no chart /nowhere/chart"),
+    ("orbit_rs_chart_version", "newest", "orbit_rs_chart_version is 'newest': a version looks like 0.1.0"),
+    ("orbit_rs_values", {"orbitServer": {"replicaCuont": 3}}, "Did you mean orbitServer.replicaCount?"),
+    ("orbit_rs_values", {"orbitServer": {"replicaCount": "many"}}, "it must be a whole number"),
+    ("orbit_rs_values_files", ["/nowhere/values.yml"], "The values file /nowhere/values.yml cannot be read"),
+    ("orbit_rs_values_files", [str(ROOT / "LICENSE")], "is not YAML"),
+    ("orbit_rs_values_files", [str(ROOT / "ansible.cfg")], "is not YAML"),
+    ("orbit_rs_values_files", [str(ROOT / ".gitignore")], "holds no map of keys and values"),
+    ("orbit_rs_namespace_labels", {"team": True}, "the label team needs text"),
+    ("orbit_rs_storage_provider", "floppy", "value of orbit_rs_storage_provider must be one of: .*, got: floppy"),
+    ("orbit_rs_storage_class", "Fast", "orbit_rs_storage_class is 'Fast': a name has lower case letters"),
+    ("orbit_rs_storage_parameters", {"type": {"a": 1}}, "type must be text, a number, true or false"),
+    ("orbit_rs_plan_hash", "approved", "a hash has 64 hexadecimal digits"),
+    ("orbit_rs_rollout_timeout", 0, "orbit_rs_rollout_timeout is 0: it must be a whole number of seconds, 1 or more"),
+    ("orbit_rs_gate_timeout", -1, "orbit_rs_gate_timeout is -1: it must be a whole number of seconds, 1 or more"),
+    ("orbit_rs_bin_dir", __file__, "it is a file, and must be a folder"),
+    ("orbit_rs_mirror", "mirror.example.com", "a base URL begins with http:// or https://"),
+    ("orbit_rs_tool_names", ["hammer"], "The tool hammer is wanted, and orbit_rs_tools does not describe it"),
+    ("orbit_rs_tools", [{"name": "helm"}], "missing required arguments: version found in orbit_rs_tools"),
+    (
+        "orbit_rs_tools",
+        [{"name": "helm", "version": "v4", "sha256": "x"}],
+        r"orbit_rs_tools\.sha256\. Supported parameters include: checksums",
+    ),
+    ("orbit_rs_python_target", __file__, "it is a file, and must be a folder"),
+    ("orbit_rs_addons", [{"name": "metric-server"}], "Did you mean metrics-server?"),
+    (
+        "orbit_rs_addons",
+        [{"name": "mine", "char": "x"}],
+        r"orbit_rs_addons\.char\. Supported parameters include: api_groups",
+    ),
+    ("orbit_rs_addons_timeout", 0, "orbit_rs_addons_timeout is 0: it must be a whole number of seconds, 1 or more"),
+    ("orbit_rs_namspace", "orders", "orbit_rs_namspace is not known.*Did you mean orbit_rs_namespace?"),
+    ("orbit_rs_values_file", "my.yml", "orbit_rs_values_file is not known.*Did you mean orbit_rs_values_files?"),
+]
+SPECS = {name: (role, option) for role in ROLES for name, option in options(role).items()}
+TYPED = [(name, *BY_TYPE[option["type"]]) for name, (_, option) in SPECS.items() if option["type"] in BY_TYPE]
+ROWS = [*CASES, *TYPED]
+
+
+def tried_with(role):
+    """Say with which role a variable is tried: its own, and for the shared ones the role that uses them all."""
+    return "deploy" if role == "common" else role
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """Serve an API that knows nothing; give its URL and the list of what it is asked."""
+    requests = []
+
+    class Nothing(http.server.BaseHTTPRequestHandler):
+        def answer(self):
+            requests.append((self.command, self.path))
+            body = b'{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}'
+            self.send_response(404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nothing) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", requests
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def said(asked, tmp_path_factory):
+    """Run all rows; give what was said to each."""
+    folder = tmp_path_factory.mktemp("bad-input")
+    cluster = {"name": "nothing", "cluster": {"server": asked[0]}}
+    context = {"name": "nothing", "context": {"cluster": "nothing", "user": ""}}
+    kubeconfig = {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "contexts": [context]}
+    (folder / "kubeconfig").write_text(json.dumps({**kubeconfig, "current-context": "nothing"}))
+    hosts = {}
+    for number, (name, value, _) in enumerate(ROWS):
+        role = tried_with(SPECS[name][0] if name in SPECS else "common")
+        hosts.setdefault(role, {"hosts": {}})["hosts"][f"row{number}"] = {name: value}
+    everywhere = {"orbit_rs_kubeconfig": str(folder / "kubeconfig")}
+    (folder / "hosts.json").write_text(json.dumps({"all": {"children": hosts, "vars": everywhere}}))
+    role = {"ansible.builtin.include_role": {"name": "orbit.rs.{{ group_names[0] }}"}}
+    play = {"hosts": "all", "connection": "local", "gather_facts": False, "tasks": [role]}
+    (folder / "play.yml").write_text(json.dumps([play]))
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
+    env |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")}
+    env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORKS": "4"}
+    ended = subprocess.run(
+        ("ansible-playbook", "-i", folder / "hosts.json", folder / "play.yml"),
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode != 0 and "Traceback" not in ended.stdout, ended.stdout[-5000:]
+    fatal = re.findall(r"^fatal: \[row(\d+)\]: FAILED! => (.*)$", ended.stdout, re.MULTILINE)
+    return {int(number): json.loads(result)["msg"] for number, result in fatal}, ended.stdout
+
+
+@pytest.mark.parametrize("number", range(len(ROWS)), ids=[f"{name}={value!r:.30}" for name, value, _ in ROWS])
+def test_the_expected_sentence(said, number):
+    name, value, expected = ROWS[number]
+    messages, output = said
+    assert number in messages, f"{name}: {value!r} is accepted:\n{output[-2000:]}"
+    assert re.search(expected.replace("?", r"\?"), " ".join(messages[number].split())), messages[number]
+
+
+def test_nothing_is_touched(said, asked):
+    assert [request for request in asked[1] if request[0] != "GET"] == []
+
+
+def test_every_argument_has_a_row():
+    """For text and paths the types say nothing: think of a bad value, and add a row to CASES."""
+    assert set(SPECS) - {name for name, *_ in ROWS} == set()
