@@ -33,6 +33,8 @@ CASES = [
     ("orbit_rs_context", "nowhere", "The kubeconfig has no context nowhere"),
     ("orbit_rs_chart", "/nowhere/chart", "There is no chart /nowhere/chart"),
     ("orbit_rs_chart_version", "newest", "orbit_rs_chart_version is 'newest': a version looks like 0.1.0"),
+    ("orbit_rs_chart_version", "77.0.0", r"is orbit-rs-\S+; orbit_rs_chart_version asks for 77.0.0"),
+    ("orbit_rs_chart_repository", "charts.example.com", "the URL of a chart repository begins with http"),
     ("orbit_rs_values", {"orbitServer": {"replicaCuont": 3}}, "Did you mean orbitServer.replicaCount?"),
     ("orbit_rs_values", {"orbitServer": {"replicaCount": "many"}}, "it must be a whole number"),
     ("orbit_rs_values_files", ["/nowhere/values.yml"], "The values file /nowhere/values.yml cannot be read"),
@@ -40,7 +42,6 @@ CASES = [
     ("orbit_rs_values_files", [str(ROOT / "ansible.cfg")], "is not YAML"),
     ("orbit_rs_values_files", [str(ROOT / ".gitignore")], "holds no map of keys and values"),
     ("orbit_rs_namespace_labels", {"team": True}, "the label team needs text"),
-    ("orbit_rs_storage_provider", "floppy", "value of orbit_rs_storage_provider must be one of: .*, got: floppy"),
     ("orbit_rs_storage_class", "Fast", "orbit_rs_storage_class is 'Fast': a name has lower case letters"),
     ("orbit_rs_storage_parameters", {"type": {"a": 1}}, "type must be text, a number, true or false"),
     ("orbit_rs_plan_hash", "approved", "a hash has 64 hexadecimal digits"),
@@ -68,7 +69,12 @@ CASES = [
 ]
 SPECS = {name: (role, option) for role in ROLES for name, option in options(role).items()}
 TYPED = [(name, *BY_TYPE[option["type"]]) for name, (_, option) in SPECS.items() if option["type"] in BY_TYPE]
-ROWS = [*CASES, *TYPED]
+CHOSEN = [
+    (name, "floppy", f"value of {name} must be one of: .*, got: floppy")
+    for name, (_, option) in SPECS.items()
+    if "choices" in option
+]
+ROWS = [*CASES, *TYPED, *CHOSEN]
 
 
 def tried_with(role):

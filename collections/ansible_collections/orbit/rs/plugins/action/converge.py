@@ -23,7 +23,7 @@ class ActionModule(OrbitAction):
 
         def apply(made: Plan, wanted: Desired, held: Held) -> None:
             with helm_command.guarded(held) as command:
-                self._helm(options, command, run.wish.chart, {**wanted.values, "planDigest": made.hash})
+                self._helm(options, command, wanted, {**wanted.values, "planDigest": made.hash})
             held.check()
 
         orders = converge.Orders(
@@ -58,7 +58,7 @@ class ActionModule(OrbitAction):
             "paused": result.paused,
         }
 
-    def _helm(self, options: Options, command: str, chart: str, values: dict[str, Any]) -> None:
+    def _helm(self, options: Options, command: str, wanted: Desired, values: dict[str, Any]) -> None:
         """Apply the release with kubernetes.core.helm. Raises OrbitError."""
         arguments = {
             "binary_path": command,
@@ -66,8 +66,7 @@ class ActionModule(OrbitAction):
             "context": options["context"] or None,
             "release_name": options["release"],
             "release_namespace": options["namespace"],
-            "chart_ref": chart,
-            "chart_version": (options["chart_version"] if chart == options["chart"] else "") or None,
+            "chart_ref": wanted.source,
             # It compares values only: with the hash of the plan they differ whenever there is a step.
             "release_values": values,
             # The rollout is watched here, which says more and ends sooner than Helm's own wait.

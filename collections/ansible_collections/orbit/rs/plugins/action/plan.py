@@ -42,7 +42,6 @@ class ActionModule(OrbitAction):
                 "helm": needs_helm,
                 # kubernetes.core.helm compares values only: with the hash they differ whenever there is a step.
                 "release_values": {**wanted.values, "planDigest": made.hash},
-                "chart": wish.chart,
-                "version": wish.chart_version,
+                "chart": wanted.source,
             },
         }

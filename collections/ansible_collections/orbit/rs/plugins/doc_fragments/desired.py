@@ -12,11 +12,15 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   chart:
-    description: Chart, a folder, an archive or an OCI reference.
+    description: Chart, a folder, an archive, an OCI reference or a name in O(chart_repository).
     type: str
     required: true
   chart_version:
-    description: Version of the chart, for an OCI reference.
+    description: Version of the chart. Empty means the newest one.
+    type: str
+    default: ""
+  chart_repository:
+    description: URL of the chart repository that O(chart) is a name in.
     type: str
     default: ""
   values:

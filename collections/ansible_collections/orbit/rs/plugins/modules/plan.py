@@ -98,9 +98,6 @@ apply:
       description: The effective values, with the hash of the plan as C(planDigest).
       type: dict
     chart:
-      description: The chart.
-      type: str
-    version:
-      description: The version of the chart, empty when none is asked for.
+      description: The chart, a folder or an archive on the control host.
       type: str
 """

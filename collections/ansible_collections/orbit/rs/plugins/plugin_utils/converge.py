@@ -135,7 +135,7 @@ class Run:
         )
         made = plan.make_plan(wanted, live, findings, self.orders.allowed)
         if any(step.kind == "upgrade" for step in made.steps):
-            more = (*self._backup(), *self._one_way())
+            more = (*self._backup(), *self._one_way(wanted))
             made = dataclasses.replace(made, findings=(*made.findings, *more))
         return wanted, live, made
 
@@ -152,10 +152,10 @@ class Run:
             )
         ]
 
-    def _one_way(self) -> list[Finding]:
+    def _one_way(self, wanted: Desired) -> list[Finding]:
         """Whether the return to the version before is closed; an error unless somebody accepts that."""
         before = helm.content(revisions.read(self.cluster, self.release)[0])["chart"]["metadata"]
-        why = revisions.one_way(before, self.tool.metadata(self.wish.chart, self.wish.chart_version))
+        why = revisions.one_way(before, self.tool.metadata(wanted.source))
         if not why:
             return []
         return [

@@ -38,6 +38,7 @@ class Wish:
 
     chart: str
     chart_version: str = ""
+    chart_repository: str = ""
     values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     values_files: Sequence[str] = ()
     storage_provider: str = "generic"
@@ -65,19 +66,20 @@ def compare(
         reading = pool.submit(snapshot.read, cluster, helm, release)
         effective, findings = _values(wish)
         platform, outdated = _platform(release, wish)
-        name, app_version = helm.chart(wish.chart, wish.chart_version)
+        chart = _chart(helm, wish)
+        name, app_version = helm.chart(chart)
         live = reading.result()
         # What is known of the cluster is read while Helm renders.
         stored = live.release.objects if live.release else ()
         known = (*stored, *platform, *snapshot.volumes(live))
         reading = pool.submit(snapshot.read_objects, cluster, live, known)
         effective = _with_live_count(effective, live)
-        rendered = _render(helm, release, wish, effective, live.kubernetes)
+        rendered = _render(helm, release, chart, effective, live.kubernetes)
         live = reading.result()
     missing = [obj for obj in platform if f"{obj['apiVersion']} {obj['kind']}" in live.unserved]
     platform = tuple(obj for obj in platform if obj not in missing)
     findings += [*outdated, *map(storage.unserved, missing)]
-    desired = Desired(release, name, app_version, effective, rendered, platform)
+    desired = Desired(release, name, app_version, effective, rendered, platform, chart)
     wanted = (*rendered, *(item.object for item in preflight.references(desired, live)))
     live = snapshot.read_objects(cluster, live, wanted, preflight.lists(desired))
     live = snapshot.read_access(cluster, live, desired)
@@ -87,7 +89,7 @@ def compare(
 
 def render(helm: Helm, release: Release, wish: Wish) -> tuple[Object, ...]:
     """What the chart renders, without a look at the cluster. Raises OrbitError, also for bad values."""
-    return _render(helm, release, wish, _values(wish)[0], "")
+    return _render(helm, release, _chart(helm, wish), _values(wish)[0], "")
 
 
 def storage_wish(options: Mapping[str, Any]) -> storage.Wish:
@@ -121,13 +123,17 @@ def _with_live_count(effective: dict[str, Any], live: Snapshot) -> dict[str, Any
     return values.merge(effective, {"orbitServer": {"replicaCount": count}})
 
 
-def _render(helm: Helm, release: Release, wish: Wish, effective: dict[str, Any], kubernetes: str) -> tuple[Object, ...]:
+def _chart(helm: Helm, wish: Wish) -> str:
+    return helm.local(wish.chart, wish.chart_version, wish.chart_repository)
+
+
+def _render(helm: Helm, release: Release, chart: str, effective: dict[str, Any], kubernetes: str) -> tuple[Object, ...]:
     """What the chart makes of the values. Raises OrbitError with all that is wrong with them."""
     try:
-        return helm.template(release, wish.chart, effective, version=wish.chart_version, kubernetes=kubernetes)
+        return helm.template(release, chart, effective, kubernetes=kubernetes)
     except OrbitError as error:
         # Helm checks the same schema, in its own words. Ours name the place and the nearest known key.
-        wrong = values.check(effective, helm.schema(wish.chart))
+        wrong = values.check(effective, helm.schema(chart))
         if not wrong:
             raise
         raise OrbitError(

@@ -8,18 +8,20 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import hashlib
 import json
 import os
 import shlex
 import shutil
 import subprocess
+import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, lock, objects
+from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, lock, objects, tools
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import HelmRelease, Object, OrbitError, Release
 
 # Helm must not outlive the run that started it: it would write over what the next one does. The end of the pipe tells.
@@ -35,6 +37,11 @@ exit $code
 """
 
 SECONDS = 120  # until a call is given up; a chart may come from a registry
+
+_CHART_REMEDY = (
+    "Correct orbit_rs_chart: a folder, an archive, an OCI reference, or a name in orbit_rs_chart_repository, with "
+    "orbit_rs_chart_version for one version of it."
+)
 
 EXPLANATIONS: tuple[cluster.Explanation, ...] = (
     (
@@ -61,7 +68,7 @@ EXPLANATIONS: tuple[cluster.Explanation, ...] = (
     (
         r"path \"?(?P<what>\S+?)\"? not found|Chart\.yaml file is missing|failed to download \"(?P<name>[^\"]+)\"",
         "There is no chart {what}.",
-        "Correct orbit_rs_chart: a folder, an archive, or an OCI reference with orbit_rs_chart_version.",
+        _CHART_REMEDY,
     ),
     (
         r"unknown (?:shorthand )?flag: (?P<what>\S+)",
@@ -145,7 +152,7 @@ class Helm:
         if context:
             self._connection.append(f"--kube-context={context}")
 
-    def _run(self, *arguments: str) -> str:
+    def _run(self, *arguments: str, explanations: Sequence[cluster.Explanation] = EXPLANATIONS) -> str:
         """Standard output of helm. Raises OrbitError when it fails."""
         try:
             done = subprocess.run(
@@ -161,7 +168,7 @@ class Helm:
                 f"`helm {arguments[0]}` did not end in {SECONDS} s.", "Is the cluster or the registry reachable?"
             ) from error
         if done.returncode:
-            raise cluster.explain(done.stderr, EXPLANATIONS)
+            raise cluster.explain(done.stderr, explanations)
         return done.stdout
 
     @contextlib.contextmanager
@@ -218,10 +225,9 @@ class Helm:
         chart: str,
         values: Mapping[str, Any],
         *,
-        version: str = "",
         kubernetes: str = "",
     ) -> tuple[Object, ...]:
-        """What the chart renders with these values, for this version of Kubernetes. Raises OrbitError."""
+        """What a folder or archive renders with these values, for this version of Kubernetes. Raises OrbitError."""
         # Hooks and CRDs are not part of the stored manifest, so they are not compared.
         arguments = [
             "template",
@@ -231,8 +237,6 @@ class Helm:
             "--no-hooks",
             "--include-crds",
         ]
-        if version:
-            arguments.append(f"--version={version}")
         if kubernetes:
             arguments.append(f"--kube-version={kubernetes}")
         with tempfile.NamedTemporaryFile("w", prefix="orbit-rs-", suffix=".json") as file:  # mode 0600
@@ -240,27 +244,78 @@ class Helm:
             file.flush()
             return objects.parse(self._run(*arguments, f"--values={file.name}"), release.namespace)
 
-    def chart(self, chart: str, version: str = "") -> tuple[str, str]:
-        """Name-version and appVersion of a chart, such as ("orbit-rs-0.1.0", "v0.1.0"). Raises OrbitError."""
-        data = self.metadata(chart, version)
+    def local(self, chart: str, version: str = "", repository: str = "") -> str:
+        """Path of a chart on this machine: a folder or an archive as it is, any other as it was fetched just now.
+
+        Raises OrbitError, also for a folder or archive that is not of this version.
+        """
+        if Path(chart).exists():
+            found = self.chart(chart)[0]
+            if version and not found.endswith(f"-{version}"):
+                raise OrbitError(
+                    f"The chart {chart} is {found}; orbit_rs_chart_version asks for {version}.",
+                    "Leave orbit_rs_chart_version out, or name the chart that has this version.",
+                )
+            return chart
+        if chart.startswith(("/", ".", "~")):
+            raise OrbitError(f"There is no chart {chart}.", _CHART_REMEDY)
+        more = [f"--version={version}"] if version else []
+        more += [f"--repo={repository}"] if repository else []
+        what = " ".join(filter(None, (chart, version, f"of {repository}" if repository else "")))
+        # Whatever helm says here is about the registry or repository, not about the cluster.
+        failed = (
+            (r"^Error: (?P<what>[^\n]+)", f"The chart {_literal(what)} cannot be fetched: {{what}}.", _CHART_REMEDY),
+        )
+        name = hashlib.sha256("\n".join((chart, version, repository)).encode()).hexdigest()[:16]
+        folder = tools.cache_folder() / "charts" / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                self._run("pull", chart, f"--destination={scratch}", *more, explanations=failed)
+                (archive,) = Path(scratch).glob("*.tgz")
+                return str(archive.replace(folder / archive.name))
+        except OSError as error:
+            raise OrbitError(
+                f"The chart cannot be kept in {folder}: {error.strerror}.", "Let XDG_CACHE_HOME name a folder of yours."
+            ) from error
+
+    def chart(self, chart: str) -> tuple[str, str]:
+        """Name-version and appVersion of a folder or archive: ("orbit-rs-0.1.0", "v0.1.0"). Raises OrbitError."""
+        data = self.metadata(chart)
         return f"{data['name']}-{data['version']}", str(data.get("appVersion") or "")
 
-    def metadata(self, chart: str, version: str = "") -> dict[str, Any]:
-        """What Chart.yaml says. Raises OrbitError."""
-        data: dict[str, Any] = yaml.safe_load(self._chart_yaml(chart, version))
+    def metadata(self, chart: str) -> dict[str, Any]:
+        """What Chart.yaml of a folder or archive says. Raises OrbitError."""
+        data = yaml.safe_load(_content(chart, "Chart.yaml"))
+        if not isinstance(data, dict) or "name" not in data:
+            raise OrbitError(f"There is no chart {chart}: it has no Chart.yaml.", _CHART_REMEDY)
         return data
 
-    def _chart_yaml(self, chart: str, version: str) -> str:
-        file = Path(chart) / "Chart.yaml"
-        if file.is_file():
-            return file.read_text(encoding="utf-8")
-        return self._run("show", "chart", chart, *([f"--version={version}"] if version else []))
-
-    def schema(self, chart: str, version: str = "") -> Mapping[str, Any]:
-        """The values schema of a chart in a folder; empty when it has none or is no folder, then Helm checks alone."""
-        file = Path(chart) / "values.schema.json"
-        schema: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    def schema(self, chart: str) -> Mapping[str, Any]:
+        """The values schema of a folder or archive; empty when it has none, then Helm checks alone."""
+        schema: Mapping[str, Any] = json.loads(_content(chart, "values.schema.json") or "{}")
         return schema
+
+
+def _literal(text: str) -> str:
+    """The text as it has to be in a template of str.format()."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _content(chart: str, name: str) -> str:
+    """Text of a file of a chart, a folder or an archive; empty when it is not there."""
+    if not Path(chart).is_file():
+        file = Path(chart) / name
+        return file.read_text(encoding="utf-8") if file.is_file() else ""
+    try:
+        with tarfile.open(chart) as archive:
+            for member in archive:
+                if member.isfile() and member.name.count("/") == 1 and member.name.endswith(f"/{name}"):
+                    content = archive.extractfile(member)
+                    return content.read().decode() if content else ""
+    except tarfile.TarError as error:
+        raise OrbitError(f"The chart {chart} is no archive: {error}.", _CHART_REMEDY) from error
+    return ""
 
 
 def stored(reached: cluster.Cluster, tool: Helm, release: Release) -> HelmRelease | None:

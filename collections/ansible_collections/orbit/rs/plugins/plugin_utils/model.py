@@ -90,6 +90,7 @@ class Desired:
     values: Mapping[str, Any]  # what the user set, merged and translated; the chart adds its own defaults
     objects: tuple[Object, ...]  # what the chart renders with these values (planDigest empty)
     platform: tuple[Object, ...] = ()  # what must be there before: Namespace, StorageClass
+    source: str = ""  # the chart as a folder or archive on this machine
 
 
 @dataclasses.dataclass(frozen=True)

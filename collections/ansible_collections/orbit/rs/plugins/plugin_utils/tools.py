@@ -141,9 +141,14 @@ def alone() -> Iterator[None]:
         yield
 
 
+def cache_folder() -> Path:
+    """The folder for what only saves time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orbit-rs-collection"
+
+
 def cache_file() -> Path:
     """Where it is remembered which version a tool has said it has."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orbit-rs-collection" / "tools.json"
+    return cache_folder() / "tools.json"
 
 
 def _known_version(name: str, path: Path) -> str:

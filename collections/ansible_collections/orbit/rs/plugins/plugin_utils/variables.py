@@ -126,6 +126,9 @@ RULES: Mapping[str, Rule] = {
     "orbit_rs_storage_parameters": _scalars,
     "orbit_rs_chart": _text(r"\S.*", "it must name a chart", empty=False),
     "orbit_rs_chart_version": _text(r"[v\d*xX^~<>=].*", "a version looks like 0.1.0, or is a range like ^0.1"),
+    "orbit_rs_chart_repository": _text(
+        r"https?://[^\s/]\S*", "the URL of a chart repository begins with http:// or https://"
+    ),
     "orbit_rs_plan_hash": _text(r"[0-9a-f]{64}", "a hash has 64 hexadecimal digits; the plan prints it"),
     "orbit_rs_mirror": _text(r"https?://[^\s/]\S*", "a base URL begins with http:// or https://"),
     "orbit_rs_bin_dir": _folder,

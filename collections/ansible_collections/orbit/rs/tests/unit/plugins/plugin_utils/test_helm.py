@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
+import http.server
 import json
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +85,6 @@ def test_values_never_show_on_the_command_line_and_their_file_is_private(tmp_pat
     [
         (CHART, {"orbitServer": {"replicaCont": 3}}, "v1.37.2", "refuses the values:\n.*replicaCont"),
         (CHART, {}, "v1.10.0", "does not support this Kubernetes"),
-        (Path("/nowhere"), {}, "v1.37.2", "There is no chart /nowhere"),
     ],
 )
 def test_what_helm_refuses_is_a_sentence(
@@ -97,16 +100,89 @@ def test_a_helm_that_is_not_there_is_a_sentence() -> None:
         Helm("/nowhere/helm").version()
 
 
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A real chart repository on loopback with one archive in it; the archive and the URL."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    folder = tmp_path_factory.mktemp("repository")
+    tool = Helm(shutil.which("helm") or "")
+    tool._run("package", str(CHART), f"--destination={folder}")
+    tool._run("repo", "index", str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield next(folder.glob("*.tgz")), f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
 @needs_helm
-def test_chart_and_schema(helm: Helm, tmp_path: Path) -> None:
-    shutil.copytree(CHART, tmp_path / "orbit-rs")
+def test_chart_and_schema(helm: Helm, repository: tuple[Path, str]) -> None:
     from_folder = helm.chart(str(CHART))
     assert from_folder[0].startswith("orbit-rs-") and from_folder[1].startswith("v")
-    helm._run("package", str(tmp_path / "orbit-rs"), f"--destination={tmp_path}")
-    archive = str(next(tmp_path.glob("*.tgz")))
+    archive = str(repository[0])
     assert helm.chart(archive) == from_folder
     assert "properties" in helm.schema(str(CHART))
-    assert helm.schema(archive) == {}
+    assert helm.schema(archive) == helm.schema(str(CHART))
+
+
+@needs_helm
+def test_a_chart_is_fetched_whole_from_where_it_is(
+    helm: Helm, repository: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    archive, url = repository
+    version = helm.chart(str(CHART))[0].removeprefix("orbit-rs-")
+    assert helm.local(str(CHART)) == helm.local(str(CHART), version) == str(CHART)
+    assert helm.local(str(archive)) == str(archive)
+    for fetched in (helm.local("orbit-rs", version, url), helm.local("orbit-rs", "", url)):
+        assert Path(fetched).read_bytes() == archive.read_bytes()
+        assert Path(fetched).is_relative_to(tmp_path)
+        assert [path.name for path in Path(fetched).parent.iterdir()] == [archive.name]
+    direct = helm.local(f"{url}/{archive.name}")
+    assert Path(direct).read_bytes() == archive.read_bytes()
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    ("chart", "version", "says"),
+    [
+        (str(CHART), "77.0.0", "orbit_rs_chart_version asks for 77.0.0"),
+        ("/nowhere/chart", "", "There is no chart /nowhere/chart"),
+        ("./nowhere", "", "There is no chart ./nowhere"),
+        ("nowhere", "", "The chart nowhere of {url} cannot be fetched: "),
+        ("orbit-rs", "77.0.0", "The chart orbit-rs 77.0.0 of {url} cannot be fetched: "),
+        ("{url}/nowhere.tgz", "", "The chart {url}/nowhere.tgz cannot be fetched: "),
+        ("oci://127.0.0.1:1/orbit-rs", "0.1.0", "The chart oci://127.0.0.1:1/orbit-rs 0.1.0 cannot be fetched: "),
+    ],
+)
+def test_a_chart_that_cannot_be_had_is_a_sentence(
+    helm: Helm, repository: tuple[Path, str], chart: str, version: str, says: str
+) -> None:
+    url = repository[1]
+    plain = chart in ("nowhere", "orbit-rs")
+    with pytest.raises(OrbitError) as error:
+        helm.local(chart.format(url=url), version, url if plain else "")
+    assert says.format(url=url) in error.value.seen and "orbit_rs_chart" in error.value.remedy
+
+
+@needs_helm
+def test_a_repository_that_is_none(helm: Helm) -> None:
+    with pytest.raises(
+        OrbitError, match=r"chart orbit-rs of http://127\.0\.0\.1:1 cannot be fetched: .*refused"
+    ) as error:
+        helm.local("orbit-rs", "", "http://127.0.0.1:1")
+    assert "orbit_rs_chart_repository" in error.value.remedy
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"nothing")])
+def test_an_archive_that_is_none(content: bytes, helm: Helm, tmp_path: Path) -> None:
+    (tmp_path / "chart.tgz").write_bytes(content)
+    with pytest.raises(OrbitError, match=r"no archive|no Chart\.yaml") as error:
+        helm.chart(str(tmp_path / "chart.tgz"))
+    assert "orbit_rs_chart" in error.value.remedy
 
 
 def test_newest_is_the_highest_revision_whatever_its_status() -> None:

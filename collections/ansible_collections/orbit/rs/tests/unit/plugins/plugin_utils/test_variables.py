@@ -69,6 +69,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("orbit_rs_storage_parameters", {"type": {"a": 1}}, "type must be text, a number, true or false"),
     ("orbit_rs_chart", "", "it must not be empty"),
     ("orbit_rs_chart_version", "newest", "a version looks like 0.1.0"),
+    ("orbit_rs_chart_repository", "oci://registry.example.com", "begins with http"),
     ("orbit_rs_plan_hash", "yes", "64 hexadecimal digits"),
     ("orbit_rs_mirror", "mirror.example.com", "begins with http"),
     ("orbit_rs_rollout_timeout", 0, "1 or more"),
