@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 KIND = "v0.33.0"
 HELM = "v4.3.1"
+HELM_3 = "v3.22.0"
+REGISTRY = "v3.0.0"
 LOCAL_PATH = "v0.0.30"
 METRICS_SERVER = "v0.9.0"
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bad values for every argument of every role, without a cluster: the sentence that is said, and nothing touched.
 
-One run for all: every bad value is a host of its own. The API server is ours, knows nothing, and takes down what it is
-asked.
+One run for all: every bad value is a host of its own. The API server is ours: it holds nothing, and takes down what it
+is asked.
 """
 
 import http.server
@@ -24,6 +24,8 @@ BY_TYPE = {
     "dict": ("some text", "we were unable to convert to dict"),
     "list": ({"a": 1}, "we were unable to convert to list"),
 }
+
+LISTS = ("nodes", "pods", "persistentvolumeclaims", "secrets", "storageclasses")
 
 # A row for every argument that is text or a path, and more for others; a misspelt variable has its rows here as well.
 CASES = [
@@ -64,6 +66,10 @@ CASES = [
         r"orbit_rs_addons\.char\. Supported parameters include: api_groups",
     ),
     ("orbit_rs_addons_timeout", 0, "orbit_rs_addons_timeout is 0: it must be a whole number of seconds, 1 or more"),
+    ("orbit_rs_version", "v0.2.0 beta", "a tag has letters, digits"),
+    ("orbit_rs_soak", -1, "orbit_rs_soak is -1: it must be a whole number of seconds, 0 or more"),
+    ("orbit_rs_lock_timeout", -1, "orbit_rs_lock_timeout is -1: it must be a whole number of seconds, 0 or more"),
+    ("orbit_rs_revision", -1, "orbit_rs_revision is -1: it must be a whole number, 0 or more"),
     ("orbit_rs_namspace", "orders", "orbit_rs_namspace is not known.*Did you mean orbit_rs_namespace?"),
     ("orbit_rs_values_file", "my.yml", "orbit_rs_values_file is not known.*Did you mean orbit_rs_values_files?"),
 ]
@@ -84,14 +90,20 @@ def tried_with(role):
 
 @pytest.fixture(scope="module")
 def asked():
-    """Serve an API that knows nothing; give its URL and the list of what it is asked."""
+    """Serve the API of a cluster that holds nothing; give its URL and the list of what it is asked."""
     requests = []
 
     class Nothing(http.server.BaseHTTPRequestHandler):
         def answer(self):
             requests.append((self.command, self.path))
-            body = b'{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}'
-            self.send_response(404)
+            what = self.path.partition("?")[0].rpartition("/")[2]
+            status, content = 404, {"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}
+            if what == "version":
+                status, content = 200, {"major": "1", "minor": "37", "gitVersion": "v1.37.2"}
+            elif what in LISTS:
+                status, content = 200, {"kind": "List", "apiVersion": "v1", "items": []}
+            body = json.dumps(content).encode()
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -108,19 +120,13 @@ def asked():
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def said(asked, tmp_path_factory):
-    """Run all rows; give what was said to each."""
-    folder = tmp_path_factory.mktemp("bad-input")
-    cluster = {"name": "nothing", "cluster": {"server": asked[0]}}
-    context = {"name": "nothing", "context": {"cluster": "nothing", "user": ""}}
-    kubeconfig = {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "contexts": [context]}
-    (folder / "kubeconfig").write_text(json.dumps({**kubeconfig, "current-context": "nothing"}))
+def say(rows, folder, **everywhere):
+    """Run all rows with these variables for each; give what was said to each by its number, and the whole output."""
     hosts = {}
-    for number, (name, value, _) in enumerate(ROWS):
+    for number, (name, value, _) in enumerate(rows):
         role = tried_with(SPECS[name][0] if name in SPECS else "common")
-        hosts.setdefault(role, {"hosts": {}})["hosts"][f"row{number}"] = {name: value}
-    everywhere = {"orbit_rs_kubeconfig": str(folder / "kubeconfig")}
+        namespace = {"orbit_rs_namespace": f"molecule-bad-input-{number}"}
+        hosts.setdefault(role, {"hosts": {}})["hosts"][f"row{number}"] = {**namespace, name: value}
     (folder / "hosts.json").write_text(json.dumps({"all": {"children": hosts, "vars": everywhere}}))
     role = {"ansible.builtin.include_role": {"name": "orbit.rs.{{ group_names[0] }}"}}
     play = {"hosts": "all", "connection": "local", "gather_facts": False, "tasks": [role]}
@@ -142,12 +148,28 @@ def said(asked, tmp_path_factory):
     return {int(number): json.loads(result)["msg"] for number, result in fatal}, ended.stdout
 
 
-@pytest.mark.parametrize("number", range(len(ROWS)), ids=[f"{name}={value!r:.30}" for name, value, _ in ROWS])
-def test_the_expected_sentence(said, number):
-    name, value, expected = ROWS[number]
+def expect(row, number, said):
+    """See that the row was refused with its sentence."""
+    name, value, expected = row
     messages, output = said
     assert number in messages, f"{name}: {value!r} is accepted:\n{output[-2000:]}"
     assert re.search(expected.replace("?", r"\?"), " ".join(messages[number].split())), messages[number]
+
+
+@pytest.fixture(scope="module")
+def said(asked, tmp_path_factory):
+    """Run all rows; give what was said to each."""
+    folder = tmp_path_factory.mktemp("bad-input")
+    cluster = {"name": "nothing", "cluster": {"server": asked[0]}}
+    context = {"name": "nothing", "context": {"cluster": "nothing", "user": ""}}
+    kubeconfig = {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "contexts": [context]}
+    (folder / "kubeconfig").write_text(json.dumps({**kubeconfig, "current-context": "nothing"}))
+    return say(ROWS, folder, orbit_rs_kubeconfig=str(folder / "kubeconfig"))
+
+
+@pytest.mark.parametrize("number", range(len(ROWS)), ids=[f"{name}={value!r:.30}" for name, value, _ in ROWS])
+def test_the_expected_sentence(said, number):
+    expect(ROWS[number], number, said)
 
 
 def test_nothing_is_touched(said, asked):

@@ -28,7 +28,9 @@ options:
     type: dict
     default: {}
   values_files:
-    description: Values files on the control host. A later file wins over an earlier one.
+    description:
+      - Values files on the control host, plain or encrypted by Ansible Vault.
+      - A later file wins over an earlier one.
     type: list
     elements: path
     default: []

@@ -11,9 +11,11 @@ import json
 import os
 import textwrap
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.orbit.rs.plugins.plugin_utils import packages
@@ -47,7 +49,7 @@ class OrbitAction(ActionBase):  # type: ignore[misc]
         packages.use(self._templar.template(self.facts.get("orbit_rs_python_target") or ""))
         try:
             # Plain data: Ansible's own strings and maps carry tags that YAML writers do not know.
-            result |= self.act(json.loads(json.dumps(options)))
+            result |= self.act(json.loads(json.dumps(options)) | {"decrypted": self._decrypted})
         except OrbitError as error:
             result |= {"failed": True, "msg": self.typed(str(error))}
         return result
@@ -55,6 +57,16 @@ class OrbitAction(ActionBase):  # type: ignore[misc]
     def act(self, options: Options) -> dict[str, Any]:
         """Do the work and return the result. Raises OrbitError."""
         raise NotImplementedError
+
+    def _decrypted(self, path: str) -> str:
+        """Text of a file that Ansible Vault has encrypted. Raises OrbitError."""
+        try:
+            return str(self._loader.get_text_file_contents(str(Path(path).absolute())))
+        except AnsibleError as error:
+            raise OrbitError(
+                f"The values file {path} is encrypted, and cannot be decrypted: {error.message}",
+                "Give the password of the vault: --ask-vault-pass, or --vault-password-file FILE",
+            ) from error
 
     @property
     def check(self) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,12 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Snapshot,
 )
 
+VAULT = "$ANSIBLE_VAULT;"  # how an encrypted file begins
+
+
+def _no_vault(path: str) -> str:
+    raise OrbitError(f"The values file {path} is encrypted, and there is no vault here.", "Decrypt it first.")
+
 
 @dataclasses.dataclass(frozen=True)
 class Wish:
@@ -53,6 +59,7 @@ class Wish:
     storage_snapshot_class: str = ""
     namespace_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # values of this run alone
+    decrypted: Callable[[str], str] = _no_vault  # text of an encrypted file
 
 
 def compare(
@@ -111,7 +118,7 @@ def _values(wish: Wish) -> tuple[dict[str, Any], list[Finding]]:
     """The layers of values, merged and translated, with the warnings about them."""
     own = {"persistence": {"storageClass": wish.storage_class}} if wish.storage_class else {}
     return values.translate(
-        values.merge(own, *(_file(path) for path in wish.values_files), wish.values, wish.overrides)
+        values.merge(own, *(_file(path, wish.decrypted) for path in wish.values_files), wish.values, wish.overrides)
     )
 
 
@@ -142,9 +149,10 @@ def _render(helm: Helm, release: Release, chart: str, effective: dict[str, Any],
         ) from error
 
 
-def _file(path: str) -> dict[str, Any]:
+def _file(path: str, decrypted: Callable[[str], str]) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        content = yaml.safe_load(decrypted(path) if text.startswith(VAULT) else text)
     except OSError as error:
         raise OrbitError(
             f"The values file {path} cannot be read: {error.strerror}.", "Correct orbit_rs_values_files."

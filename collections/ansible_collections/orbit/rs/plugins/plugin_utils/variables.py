@@ -87,8 +87,14 @@ def _text(pattern: str, says: str, most: int = 10_000, *, empty: bool = True) ->
     return rule
 
 
-def _positive(value: Any) -> str:
-    return "" if str(value).isdigit() and int(value) > 0 else "it must be a whole number of seconds, 1 or more"
+def _count(least: int, of: str = " of seconds") -> Rule:
+    """A rule for a whole number."""
+
+    def rule(value: Any) -> str:
+        fits = re.fullmatch(r"\d+", str(value)) and int(value) >= least
+        return "" if fits else f"it must be a whole number{of}, {least} or more"
+
+    return rule
 
 
 def _labels(value: Any) -> str:
@@ -133,7 +139,11 @@ RULES: Mapping[str, Rule] = {
     "orbit_rs_mirror": _text(r"https?://[^\s/]\S*", "a base URL begins with http:// or https://"),
     "orbit_rs_bin_dir": _folder,
     "orbit_rs_python_target": _folder,
-    "orbit_rs_rollout_timeout": _positive,
-    "orbit_rs_gate_timeout": _positive,
-    "orbit_rs_addons_timeout": _positive,
+    "orbit_rs_rollout_timeout": _count(1),
+    "orbit_rs_gate_timeout": _count(1),
+    "orbit_rs_addons_timeout": _count(1),
+    "orbit_rs_lock_timeout": _count(0),
+    "orbit_rs_soak": _count(0),
+    "orbit_rs_revision": _count(0, ""),
+    "orbit_rs_version": _text(r"[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}", "a tag has letters, digits, '_', '.' and '-'"),
 }

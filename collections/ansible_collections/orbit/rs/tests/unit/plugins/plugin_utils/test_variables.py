@@ -54,6 +54,9 @@ GOOD: list[tuple[str, Any]] = [
     ("orbit_rs_gate_timeout", 1),
     ("orbit_rs_bin_dir", "~/not/there/yet"),
     ("orbit_rs_python_target", ""),
+    ("orbit_rs_soak", 0),
+    ("orbit_rs_version", ""),
+    ("orbit_rs_version", "v0.2.0-rc.1"),
 ]
 
 BAD: list[tuple[str, Any, str]] = [
@@ -76,6 +79,10 @@ BAD: list[tuple[str, Any, str]] = [
     ("orbit_rs_rollout_timeout", -5, "1 or more"),
     ("orbit_rs_gate_timeout", "0", "1 or more"),
     ("orbit_rs_addons_timeout", 0, "1 or more"),
+    ("orbit_rs_lock_timeout", -1, "0 or more"),
+    ("orbit_rs_soak", "long", "0 or more"),
+    ("orbit_rs_revision", -1, "a whole number, 0 or more"),
+    ("orbit_rs_version", "a b", "a tag has letters"),
     ("orbit_rs_bin_dir", __file__, "it is a file"),
     ("orbit_rs_python_target", __file__, "it is a file"),
 ]
