@@ -45,6 +45,12 @@ CASES = [
     ("orbit_rs_values_files", [str(ROOT / ".gitignore")], "holds no map of keys and values"),
     ("orbit_rs_namespace_labels", {"team": True}, "the label team needs text"),
     ("orbit_rs_storage_class", "Fast", "orbit_rs_storage_class is 'Fast': a name has lower case letters"),
+    (
+        "orbit_rs_storage_snapshot_class",
+        "Fast",
+        "orbit_rs_storage_snapshot_class is 'Fast': a name has lower case letters",
+    ),
+    ("orbit_rs_storage_test_image", "an image", "an image looks like registry.example.com/name:tag"),
     ("orbit_rs_storage_parameters", {"type": {"a": 1}}, "type must be text, a number, true or false"),
     ("orbit_rs_plan_hash", "approved", "a hash has 64 hexadecimal digits"),
     ("orbit_rs_rollout_timeout", 0, "orbit_rs_rollout_timeout is 0: it must be a whole number of seconds, 1 or more"),

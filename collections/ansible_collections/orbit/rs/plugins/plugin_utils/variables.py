@@ -129,6 +129,8 @@ RULES: Mapping[str, Rule] = {
     "orbit_rs_namespace": _text(_DNS, _NAME, 63, empty=False),
     "orbit_rs_namespace_labels": _labels,
     "orbit_rs_storage_class": _text(rf"{_DNS}(?:\.{_DNS})*", f"{_NAME}, with dots in between", 253),
+    "orbit_rs_storage_snapshot_class": _text(rf"{_DNS}(?:\.{_DNS})*", f"{_NAME}, with dots in between", 253),
+    "orbit_rs_storage_test_image": _text(r"[a-z0-9]\S*", "an image looks like registry.example.com/name:tag"),
     "orbit_rs_storage_parameters": _scalars,
     "orbit_rs_chart": _text(r"\S.*", "it must name a chart", empty=False),
     "orbit_rs_chart_version": _text(r"[v\d*xX^~<>=].*", "a version looks like 0.1.0, or is a range like ^0.1"),

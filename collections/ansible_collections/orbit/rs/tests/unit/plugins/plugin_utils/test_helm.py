@@ -177,7 +177,7 @@ def test_a_repository_that_is_none(helm: Helm) -> None:
     assert "orbit_rs_chart_repository" in error.value.remedy
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"nothing")])
+@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"nothing")], ids=["empty", "text", "gzip"])
 def test_an_archive_that_is_none(content: bytes, helm: Helm, tmp_path: Path) -> None:
     (tmp_path / "chart.tgz").write_bytes(content)
     with pytest.raises(OrbitError, match=r"no archive|no Chart\.yaml") as error:

@@ -69,6 +69,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("orbit_rs_namespace_labels", {"a/b/c": "x"}, "a/b/c is not the name of a label"),
     ("orbit_rs_namespace_labels", {"team": "a b"}, "the label team needs text"),
     ("orbit_rs_storage_class", "Fast", "with dots in between"),
+    ("orbit_rs_storage_snapshot_class", "Fast", "with dots in between"),
+    ("orbit_rs_storage_test_image", "an image", "an image looks like"),
     ("orbit_rs_storage_parameters", {"type": {"a": 1}}, "type must be text, a number, true or false"),
     ("orbit_rs_chart", "", "it must not be empty"),
     ("orbit_rs_chart_version", "newest", "a version looks like 0.1.0"),
