@@ -48,7 +48,7 @@ CASES = [
     (
         "orbit_rs_storage_snapshot_class",
         "Fast",
-        "orbit_rs_storage_snapshot_class is 'Fast': a name has lower case letters",
+        "snapshot_class is 'Fast': a name has lower case letters",
     ),
     ("orbit_rs_storage_test_image", "an image", "an image looks like registry.example.com/name:tag"),
     ("orbit_rs_storage_parameters", {"type": {"a": 1}}, "type must be text, a number, true or false"),
