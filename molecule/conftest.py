@@ -111,7 +111,7 @@ class Deployed:
         return subprocess.Popen(
             (*command, "--extra-vars", f"orbit_rs_namespace={self.namespace}", *arguments),
             cwd=ROOT,
-            env=ours | {"ANSIBLE_NOCOLOR": "1"},
+            env=ours | {"ANSIBLE_NOCOLOR": "1", "XDG_STATE_HOME": str(ROOT / "build" / "state")},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -76,6 +76,9 @@ CASES = [
     ("orbit_rs_soak", -1, "orbit_rs_soak is -1: it must be a whole number of seconds, 0 or more"),
     ("orbit_rs_lock_timeout", -1, "orbit_rs_lock_timeout is -1: it must be a whole number of seconds, 0 or more"),
     ("orbit_rs_revision", -1, "orbit_rs_revision is -1: it must be a whole number, 0 or more"),
+    ("orbit_rs_diagnose_dir", __file__, "it is a file, and must be a folder"),
+    ("orbit_rs_drift_report", str(ROOT), "it is a folder, and must be a file"),
+    ("orbit_rs_history_html", "/nowhere/history.html", "there is no folder /nowhere"),
     ("orbit_rs_namspace", "orders", "orbit_rs_namspace is not known.*Did you mean orbit_rs_namespace?"),
     ("orbit_rs_values_file", "my.yml", "orbit_rs_values_file is not known.*Did you mean orbit_rs_values_files?"),
 ]
@@ -179,7 +182,9 @@ def test_the_expected_sentence(said, number):
 
 
 def test_nothing_is_touched(said, asked):
-    assert [request for request in asked[1] if request[0] != "GET"] == []
+    # A review of what one may do is posted, and stored nowhere.
+    questions = [path for verb, path in asked[1] if verb == "POST" and "/selfsubject" in path]
+    assert [path for verb, path in asked[1] if verb != "GET"] == questions
 
 
 def test_every_argument_has_a_row():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import gate, report, rollout, snapshot, watch
+from ansible_collections.orbit.rs.plugins.plugin_utils import status
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect
 
 
@@ -16,28 +16,17 @@ class ActionModule(OrbitAction):
     """Show how a release is doing. Writes nothing, waits for nothing."""
 
     def act(self, options: Options) -> dict[str, Any]:
-        """Look once, and let every ordinal that is ready answer."""
+        """Look once, and print the table."""
         cluster, helm, release = connect(options)
         with cluster:
-            live = snapshot.read(cluster, helm, release, planning=False)
-            if live.release is None:
-                self.say(report.status_text(release, live, ()))
-                return {"release": release.name, "revision": 0, "ready": False, "ordinals": [], "checks": []}
-            watching = watch.Watch(cluster, release, watch.stored_statefulset(release, live.release), self.say)
-            verdict = watching.look(final=True)
-            ready = {state.ordinal: state.pod for state in verdict.ordinals if state.ready}
-            ports = watch.container_ports(watching.statefulset)
-            tls = watch.uses_tls(live.release.objects)
-            checks = gate.gate(cluster, release.namespace, ready, ports, write=False, tls=tls) if ready else []
-            states = rollout.with_zones(verdict.ordinals, live.nodes or ())
-            text = report.status_text(release, live, states, checks)
-            if verdict.diagnosis:
-                text += f"\n\n{report.diagnosis_text(watching.with_log(verdict.diagnosis))}"
-        self.say(text)
+            found = status.look(cluster, helm, release, self.say)
+        self.say(status.text(release, found))
         return {
             "release": release.name,
-            "revision": live.release.revision,
-            "ready": verdict.state == "ready" and all(check.ok for check in checks),
-            "ordinals": [dataclasses.asdict(state) for state in states],
-            "checks": [dataclasses.asdict(check) for check in checks],
+            "revision": found.live.release.revision if found.live.release else 0,
+            "ready": found.ready,
+            "ordinals": [dataclasses.asdict(state) for state in found.ordinals],
+            "checks": [dataclasses.asdict(check) for check in found.checks],
+            "lock": found.lock,
+            "operations": list(found.operations[: status.OPERATIONS]),
         }

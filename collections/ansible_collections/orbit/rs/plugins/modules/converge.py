@@ -49,6 +49,20 @@ options:
     description: Whether an upgrade restarts its first ordinal twice, to see that it keeps what it has written itself.
     type: bool
     default: true
+  diagnose_on_failure:
+    description:
+      - Whether a run that fails keeps what M(orbit.rs.diagnose) collects, in small and before anything is brought back.
+      - A run that was refused, and check mode, keep nothing.
+    type: bool
+    default: true
+  diagnose_dir:
+    description: Folder for it, as in M(orbit.rs.diagnose).
+    type: path
+    default: ""
+  diagnose_keep:
+    description: How many archives of a release are kept there.
+    type: int
+    default: 10
   rollout_timeout:
     description: Seconds until a rollout that makes no end is given up. One that cannot succeed ends at once.
     type: int

@@ -12,6 +12,7 @@ short_description: Show how a release is doing
 version_added: 0.1.0
 description:
   - Prints a table of the ordinals with the next commands to type, and what is wrong where something is.
+  - Prints the last operations as well, who is at work on the release, and what was left unfinished.
   - Looks once, waits for nothing, writes nothing. Does not fail because a release is not well.
 author:
   - the orbit.rs authors (@orbit-rs)
@@ -55,6 +56,15 @@ ordinals:
   elements: dict
 checks:
   description: The gate's checks, each with ordinal, name, ok, detail and milliseconds.
+  returned: success
+  type: list
+  elements: dict
+lock:
+  description: Who is at work on the release, or what was left unfinished, as a sentence. Empty when neither is.
+  returned: success
+  type: str
+operations:
+  description: The last three operations, the newest first. M(orbit.rs.history) returns all of them.
   returned: success
   type: list
   elements: dict

@@ -61,6 +61,7 @@ class Canary:
     patience: Patience
     origin: Origin
     returns: bool = True  # whether the old version can read what the new one has written
+    failing: Callable[[OrbitError], None] = lambda error: None  # called while the bad pods can still be looked at
     again: bool = False  # restart the first ordinal once more: it must keep what the new version has written
 
     def before(self) -> None:
@@ -78,6 +79,7 @@ class Canary:
             return self._roll(apply, pause)
         except OrbitError as error:
             self.held.check()
+            self.failing(error)
             if not self.returns:
                 raise OrbitError(
                     f"{error.seen}\nThe rollout stopped: the version before cannot read the data of this one.",

@@ -290,7 +290,11 @@ class Cluster:
 
     def text(self, path: str) -> str:
         """Read something that is not an object, such as a log. Raises ApiError."""
-        return self._send("GET", path, None, "").decode(errors="replace")
+        return self.content(path).decode(errors="replace")
+
+    def content(self, path: str) -> bytes:
+        """Read something that may not even be text. Raises ApiError."""
+        return self._send("GET", path, None, "")
 
     def path(self, obj: Object) -> str:
         """API path of an object. Raises ApiError with status 404 when the cluster does not know its kind."""

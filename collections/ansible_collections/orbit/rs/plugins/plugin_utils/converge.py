@@ -90,6 +90,9 @@ class Run:
     orders: Orders
     say: Callable[[str], None]
     apply: Callable[[Plan, Desired, lock.Held], None]
+    failing: Callable[[OrbitError], None] = lambda error: None  # called before what has failed is undone
+    begun: bool = False  # past all refusals
+    record: Record | None = None
 
     def run(self) -> Result:
         """Make the release what is wanted; in check mode only say how. Raises OrbitError."""
@@ -184,10 +187,12 @@ class Run:
             self.cluster.apply(obj)
 
     def _recorded(self, shown: Plan, first: bool, held: lock.Held) -> Result:
-        record = Record(self.orders.operation, lock.identity())
+        self.begun = True
+        self.record = record = Record(self.orders.operation, lock.identity())
         try:
             result = self._locked(shown, first, held, record)
             record.revision = result.revision
+            record.passed(result.checks)
             record.end("paused" if result.paused else "succeeded")
             return result
         except RolledBack as error:
@@ -245,12 +250,17 @@ class Run:
         self.cluster.request("DELETE", f"/api/v1/namespaces/{self.release.namespace}/secrets/{name}")
 
     def _canary(self, origin: Origin, live: Snapshot, held: lock.Held, record: Record) -> Canary:
-        return Canary(self.tool, self.release, self._watch(live), held, record, self.orders.patience, origin)
+        canary = Canary(self.tool, self.release, self._watch(live), held, record, self.orders.patience, origin)
+        canary.failing = self.failing
+        return canary
 
     def _watch(self, live: Snapshot) -> watch.Watch:
         statefulset = watch.stored_statefulset(self.release, live.release)
         tls = watch.uses_tls(live.release.objects if live.release else ())
-        return watch.Watch(self.cluster, self.release, statefulset, self.say, tls=tls)
+        watching = watch.Watch(self.cluster, self.release, statefulset, self.say, tls=tls)
+        if self.record:
+            watching.event = self.record.event
+        return watching
 
     def _act(
         self, made: Plan, wanted: Desired, live: Snapshot, held: lock.Held, record: Record, left: Origin | None
@@ -272,7 +282,9 @@ class Run:
 
         def apply() -> None:
             held.check()
+            record.event("apply")
             self.apply(made, wanted, held)
+            record.event("applied")
 
         upgrades = any(step.kind == "upgrade" for step in made.steps)
         rolls = any(step.risk == "restarts_pods" for step in made.steps)
@@ -305,6 +317,7 @@ class Run:
         self, made: Plan, wanted: Desired, live: Snapshot, held: lock.Held | None, *, paused: bool = False
     ) -> Result:
         """Wait until every ordinal is good. What was failing before gets another chance at once, see start_stuck()."""
+        self.begun = True
         watching = self._watch(live)
         first = watching.look()
         restarted: list[str] = []

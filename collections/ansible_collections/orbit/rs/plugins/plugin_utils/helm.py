@@ -211,6 +211,17 @@ class Helm:
             {**status, "chart": {"metadata": {**metadata, "name": metadata["chart"]}}}, max(deployed, default=0)
         )
 
+    def history(self, release: Release) -> list[dict[str, Any]]:
+        """Every revision, each with revision, updated, status, chart, app_version and description; [] without any."""
+        where = [release.name, f"--namespace={release.namespace}", "--output=json", *self._connection]
+        try:
+            found: list[dict[str, Any]] = json.loads(self._run("history", *where))
+        except OrbitError as error:
+            if "release: not found" in error.seen:
+                return []
+            raise
+        return found
+
     def rollback(self, release: Release, revision: int) -> None:
         """Make an earlier revision the newest one, without waiting for its pods. Raises OrbitError."""
         # Helm 4 applies on the server by default, and would fail on fields that somebody else has touched.

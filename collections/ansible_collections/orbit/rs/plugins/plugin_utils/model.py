@@ -112,6 +112,7 @@ class Snapshot:
     objects: Mapping[str, Object]
     denied: tuple[str, ...] = ()
     lease: Object | None = None  # the lock of the release, see lock.py
+    records: Object | None = None  # what has been done to the release, see record.py
     # Requests of all running pods, in base units, by node: {"worker": {"cpu": 0.35, "memory": 1.2e9, "pods": 9}}
     requested: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     quotas: tuple[Object, ...] = ()  # ResourceQuotas of the namespace

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -213,6 +213,54 @@ def differences(wanted: Object, found: Object, was: Object | None = None) -> lis
     return sorted(result, key=lambda difference: difference.path)
 
 
+def additions(wanted: Object, found: Object, managers: Collection[str]) -> list[Difference]:
+    """Fields of `found` that `wanted` does not mention and that somebody has set who is not among these `managers`.
+
+    The API server's defaults have no manager, and the status is not looked at. A subtree is one difference.
+    """
+    result: dict[str, Difference] = {}
+    content = _normal(found)
+    for entry in (found.get("metadata") or {}).get("managedFields") or ():
+        if entry.get("manager") in managers or entry.get("subresource") == "status":
+            continue
+        for path, value in _added(entry.get("fieldsV1") or {}, _normal(wanted), content, ()):
+            if wanted.get("kind") == "Secret" and path[0] == "data":
+                value = HIDDEN
+            text = _text(path)
+            result[text] = Difference(key(wanted), text, None, value, "cluster", _entry_manager(entry))
+    return [result[text] for text in sorted(result)]
+
+
+def _added(fields: Mapping[str, Any], wanted: Any, found: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
+    """Yield path and value of what managedFields name, `found` has, and `wanted` does not."""
+    for name, children in fields.items():
+        for step, have in _steps(name, found):
+            want = next((want for dummy, want in _steps(name, wanted)), None)
+            if _absent(have, (*path, step)):
+                continue
+            inside = any(child != "." for child in children) and isinstance(have, (dict, list))
+            if inside and (not _absent(want, (*path, step)) or "." not in children):  # "." is for who has made it
+                yield from _added(children, want, have, (*path, step))
+            elif _absent(want, (*path, step)):
+                yield (*path, step), have
+
+
+def _steps(field: str, value: Any) -> Iterator[tuple[str | _Identity, Any]]:
+    """Yield the step that a fieldsV1 key (f:name, k:{...}) makes into a value, and what is there."""
+    kind, dummy, content = field.partition(":")
+    if kind == "f" and isinstance(value, dict) and content in value:
+        yield content, value[content]
+    if kind == "k" and isinstance(value, list):
+        identity = json.loads(content)
+        for item in value:
+            if isinstance(item, dict) and all(_same(item.get(name), want) for name, want in identity.items()):
+                yield tuple(identity.items()), item
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    return found == wanted or (found is None and wanted == "TCP")
+
+
 def owner(obj: Object, path: str) -> str:
     """Who set a field (no lists on its way) and when, as far as the object tells: "kubectl, 2026-01-01 10:00 UTC"."""
     return _manager((obj.get("metadata") or {}).get("managedFields") or (), tuple(path.split(".")))
@@ -367,12 +415,15 @@ def _manager(managed: Iterable[Mapping[str, Any]], path: _Path) -> str:
             if node is None:
                 break
         if node is not None:
-            manager = str(entry.get("manager", ""))
-            owners.append((str(entry.get("time", "")), manager, entry.get("subresource", "")))
-    if not owners:
-        return ""
-    time, manager, subresource = max(owners)
-    who = f"{manager} ({subresource})" if subresource else manager
+            owners.append((str(entry.get("time", "")), str(entry.get("manager", "")), _entry_manager(entry)))
+    return max(owners)[2] if owners else ""
+
+
+def _entry_manager(entry: Mapping[str, Any]) -> str:
+    """Who an entry of managedFields is about: manager and time."""
+    who, time = str(entry.get("manager", "")), str(entry.get("time", ""))
+    if subresource := entry.get("subresource"):
+        who += f" ({subresource})"
     return f"{who}, {time.replace('T', ' ').replace('Z', ' UTC')}" if time else who
 
 

@@ -84,7 +84,7 @@ def make_plan(
         # Half-written state: nothing that could be compared with it would be true.
         return _plan((), () if pending in findings else (pending,), findings, digest, release)
 
-    platform = _platform(desired, snapshot)
+    platform = platform_changes(desired, snapshot)
     changes, unrecorded = _changes(desired, snapshot, release)
     adopted = adoptable(desired, snapshot) if "adopt" in allowed else ()
     refusals = [*_foreign(desired, snapshot, release, adopted), *_immutable(platform), *_immutable(changes)]
@@ -112,6 +112,12 @@ def needs_helm(plan: Plan) -> bool:
         or any(not item.object.startswith(_PLATFORM) and item.path != _PARTITION for item in step.differences)
         for step in plan.steps
     )
+
+
+def inventory_changes(desired: Desired, snapshot: Snapshot) -> list[Difference]:
+    """Differences of the release that the inventory has made since the last deploy, also those that deploy refuses."""
+    changed, unrecorded = _changes(desired, snapshot, _installed(snapshot))
+    return [item for item in (*changed, *unrecorded) if item.origin == "inventory"]
 
 
 def _plan(
@@ -142,7 +148,7 @@ def _unreadable(name: str, snapshot: Snapshot) -> bool:
     return name in snapshot.denied
 
 
-def _platform(desired: Desired, snapshot: Snapshot) -> list[Difference]:
+def platform_changes(desired: Desired, snapshot: Snapshot) -> list[Difference]:
     """Differences of what has to be there before the release."""
     result = []
     for obj in desired.platform:

@@ -8,41 +8,54 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from ansible_collections.orbit.rs.plugins.plugin_utils import redact
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, Release
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, Object, Release
 
-KEPT = 30  # operations; a ConfigMap holds 1 MiB
+KEPT = 30  # operations
+BYTES = 900_000  # of all records together; a ConfigMap holds 1 MiB
 
 Outcome = Literal["succeeded", "failed", "rolled_back", "paused"]
 
 
 @dataclasses.dataclass
 class Record:
-    """One operation as it goes on. Events are seconds since the start, what happened, and to which ordinal."""
+    """One operation as it goes on. Events are seconds since the start, what happened, and to which ordinal.
+
+    The events that a timeline knows are in timeline.py; any other is a mark on it.
+    """
 
     operation: str
     by: str
     plan: str = ""
     steps: Sequence[str] = ()
     revision: int = 0
-    started: str = ""
+    started: str = dataclasses.field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     seconds: float = 0
     outcome: Outcome = "failed"
     error: str = ""
     events: list[tuple[float, str, int | None]] = dataclasses.field(default_factory=list)
+    checks: Sequence[tuple[int, str, bool, str]] = ()  # of the last gate: ordinal, name, passed, detail
     _start: float = dataclasses.field(default_factory=time.monotonic)
 
     def event(self, what: str, ordinal: int | None = None) -> None:
         """Note that something has happened now."""
         self.events.append((round(time.monotonic() - self._start, 1), what, ordinal))
 
+    def passed(self, checks: Iterable[Check]) -> None:
+        """Note what the last gate has said. An ordinal that passed is good."""
+        self.checks = [(check.ordinal, check.name, check.ok, check.detail) for check in checks]
+        for ordinal in sorted({number for number, *dummy in self.checks}):
+            if all(ok for number, dummy, ok, dummy in self.checks if number == ordinal):
+                self.event("good", ordinal)
+
     def end(self, outcome: Outcome, error: str = "") -> None:
         """Note how it ended."""
-        self.outcome, self.error = outcome, error[:2000]
+        self.outcome, self.error = outcome, redact.text(error)[:2000]  # it quotes logs
         self.seconds = round(time.monotonic() - self._start, 1)
 
     def data(self) -> dict[str, Any]:
@@ -57,16 +70,27 @@ def path(release: Release) -> str:
 
 
 def write(cluster: Cluster, release: Release, record: Record) -> None:
-    """Add a record, and drop the oldest beyond KEPT. Raises ApiError."""
-    record.started = record.started or datetime.now(UTC).isoformat(timespec="seconds")
+    """Add a record, and drop the oldest beyond KEPT and BYTES. Raises ApiError."""
     key = f"{record.started.replace(':', '.').partition('+')[0]}-{record.operation}"
     text = json.dumps(record.data(), separators=(",", ":"))
     found = cluster.find(path(release))
     if found is None:
         cluster.request("POST", path(release).rpartition("/")[0], _config_map(release, {key: text}))
         return
-    surplus = dict.fromkeys(sorted(found.get("data") or {})[: max(0, len(found.get("data") or {}) - KEPT + 1)])
+    surplus = dict.fromkeys(_surplus(found.get("data") or {}, BYTES - len(text)))
     cluster.request("PATCH", path(release), {"data": {**surplus, key: text}}, "application/merge-patch+json")
+
+
+def _surplus(data: Mapping[str, str], room: int) -> list[str]:
+    """The keys of the oldest records that have to go, so that there is room for one more."""
+    newest = sorted(data, reverse=True)
+    kept = 0
+    for key in newest[: KEPT - 1]:
+        room -= len(data[key])
+        if room < 0:
+            break
+        kept += 1
+    return newest[kept:]
 
 
 def read(config_map: Object | None) -> list[dict[str, Any]]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import difflib
 import textwrap
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from ansible_collections.orbit.rs.plugins.plugin_utils import objects, preflight
+from ansible_collections.orbit.rs.plugins.plugin_utils import objects, preflight, timeline
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Check,
     Diagnosis,
@@ -24,6 +25,10 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Severity,
     Snapshot,
 )
+
+if TYPE_CHECKING:  # both print their own errors with this module
+    from ansible_collections.orbit.rs.plugins.plugin_utils.drift import Drift
+    from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Holder
 
 WIDTH = 100
 GATES = ("health", "grpc", "metrics", "data")
@@ -123,6 +128,103 @@ def diff(plan: Plan, wanted: Iterable[Object] = ()) -> list[dict[str, str]]:
         }
         for name, items in grouped.items()
     ]
+
+
+def drift_text(found: Drift, release: Release) -> str:
+    """What somebody has changed in the cluster: how much it matters, who, when, why it matters."""
+    where = f"{release.name} in namespace {release.namespace}"
+    ignored = sum(item.ignored for item in found.items)
+    counts = f"{found.count('unsafe')} unsafe, {found.count('benign')} benign, {ignored} ignored"
+    parts = [f"Drift of {where}: {counts}" if found.items else f"Drift of {where}: none, all is as it was deployed."]
+    lines: list[str] = []
+    for item in found.items:
+        change, risk = item.difference, "ignored" if item.ignored else item.risk
+        lines.append(f"  {risk:<7}  {change.object}" + ("" if change.path else ": is missing"))
+        if change.path:
+            # From what was deployed to what somebody made of it.
+            turned = Difference(change.object, change.path, wanted=change.found, found=change.wanted)
+            lines.extend(_difference(turned, " " * 11))
+        if not item.ignored:
+            who = f"by {change.by}" if change.by else "by whom is not known"
+            lines.append(_hanging(" " * 11, f"{who}. {item.why}", 11))
+    if lines:
+        parts.append("\n".join(lines))
+    if found.pending:
+        names = ", ".join(dict.fromkeys(item.object for item in found.pending))
+        text = f"Not deployed yet, so no drift: {len(found.pending)} changes of the inventory, of {names}."
+        parts.append(_hanging("", text, 2))
+    parts.extend(_hanging("Note: ", note, 6) for note in found.notes)
+    return "\n\n".join(parts)
+
+
+def drift_failure(found: Drift, release: Release) -> str:
+    """Why a run fails because of drift, and what to do about it."""
+    count = f"{found.count('unsafe')} unsafe and {found.count('benign')} benign changes"
+    return (
+        f"Somebody has changed {release.name} in namespace {release.namespace} in the cluster: {count}, listed above.\n"
+        "To put it back, see first what that does: ansible-playbook orbit.rs.deploy --check --diff\n"
+        "To keep it, ask for it in the inventory. To have it left out here, name it in orbit_rs_drift_ignore."
+    )
+
+
+def operations_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """The operations that have changed a release, a line for each."""
+    rows = [
+        (
+            _moment(record["started"]),
+            record["operation"],
+            record["outcome"].replace("_", " "),
+            duration(record["seconds"]),
+            record["revision"] or "-",
+            record["plan"][:12] or "-",
+            record["by"],
+        )
+        for record in records
+    ]
+    return table(("started (UTC)", "operation", "outcome", "took", "revision", "plan", "by"), rows)
+
+
+def history_text(release: Release, records: Sequence[Mapping[str, Any]]) -> str:
+    """All operations on record, and what the newest of them did."""
+    where = f"{release.name} in namespace {release.namespace}"
+    if not records:
+        return f"No operation on {where} is on record."
+    newest = records[0]
+    lines = [f"The newest, {newest['operation']}:", *(_hanging("  step  ", step, 8) for step in newest["steps"])]
+    if newest["error"]:
+        lines.append(_hanging("  error  ", newest["error"].splitlines()[0], 9))
+    rows = [
+        (
+            f"  {row.ordinal}",
+            *(duration(seconds) if (seconds := row.seconds(state)) else "-" for state in ("restart", "gate", "soak")),
+            row.spans[-1].state,
+        )
+        for row in timeline.rows(newest)
+        if row.ordinal is not None and row.spans
+    ]
+    if rows:
+        lines.append("\n" + table(("  ordinal", "restart", "gate", "soak", "in the end"), rows))
+    count = f"{len(records)} operation{'' if len(records) == 1 else 's'} on {where}"
+    return "\n\n".join((count, operations_text(records), "\n".join(lines)))
+
+
+def lock_text(holder: Holder | None, now: datetime) -> str:
+    """Who is at work on a release, or what was left unfinished; empty when neither is."""
+    if holder is None:
+        return ""
+    what = holder.operation or "an operation"
+    since = f"{_moment(holder.since.isoformat())} UTC"
+    if holder.identity and now < holder.expires():
+        return f"At work: {holder.identity}, {what}, since {since}."
+    if not holder.unfinished:
+        return ""
+    phase, base = holder.unfinished.get("phase", "begun"), holder.unfinished.get("base")
+    return _hanging(
+        "",
+        f"Unfinished: {what}, begun {since}, is {phase}. The next run of it goes on; "
+        f"-e orbit_rs_interrupted=revert goes back to revision {base}.",
+        2,
+    )
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:
@@ -227,8 +329,7 @@ def _steps(plan: Plan) -> list[str]:
     return lines
 
 
-def _difference(difference: Difference) -> list[str]:
-    pad = " " * 9
+def _difference(difference: Difference, pad: str = " " * 9) -> list[str]:
     who = f"  (cluster: {difference.by or 'unknown'})" if difference.origin == "cluster" else ""
     wanted, found = difference.wanted, difference.found
     if isinstance(wanted, str) and isinstance(found, str) and "\n" in wanted + found:
@@ -239,7 +340,8 @@ def _difference(difference: Difference) -> list[str]:
     line = f"{pad}{difference.path}: {before} -> {after}{who}"
     if len(line) <= WIDTH:
         return [line]
-    return [f"{pad}{difference.path}:{who}", _hanging(f"{pad}  - ", before, 13), _hanging(f"{pad}  + ", after, 13)]
+    both = (_hanging(f"{pad}  {sign} ", text, len(pad) + 4) for sign, text in (("-", before), ("+", after)))
+    return [f"{pad}{difference.path}:{who}", *both]
 
 
 def _value(value: Any) -> str:
@@ -265,6 +367,11 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text)
+
+
+def _moment(text: str) -> str:
+    """A time as people read it, in UTC: 2026-01-01 10:00:00."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _gate(checks: Sequence[Check], ordinal: int, name: str) -> str:

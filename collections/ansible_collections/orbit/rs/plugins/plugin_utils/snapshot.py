@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import access, lock, objects
+from ansible_collections.orbit.rs.plugins.plugin_utils import access, lock, objects, record
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster, parallel
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm, newest, stored_in_secrets
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Object, Release, Request, Snapshot
@@ -51,6 +51,7 @@ def read(
         "pods": f"{namespace}/pods?labelSelector=app.kubernetes.io/instance={release.name}",
         "claims": f"{namespace}/persistentvolumeclaims",
         "lease": lock.path(release),
+        "records": record.path(release),
     }
     if planning:
         paths |= {
@@ -79,6 +80,7 @@ def read(
         release=helm.status(release) if secrets is None else newest(secrets),
         namespace=found.get("namespace"),
         lease=found.get("lease"),
+        records=found.get("records"),
         nodes=items("nodes"),
         storage_classes=items("storage classes"),
         pods=items("pods") or (),
@@ -89,7 +91,7 @@ def read(
             if claim["metadata"]["name"].rpartition("-")[0].endswith(f"-{statefulset}")
         ),
         objects={},
-        denied=tuple(name for name in denied if name not in ("secrets", "lease")),
+        denied=tuple(name for name in denied if name not in ("secrets", "lease", "records")),
         requested=requested(items("pods of all namespaces") or ()),
         quotas=items("quotas") or (),
         limits=items("limits") or (),

@@ -121,6 +121,16 @@ def _folder(value: Any) -> str:
     return "it is a file, and must be a folder" if Path(value).expanduser().is_file() else ""
 
 
+def _file(value: Any) -> str:
+    """A rule for a file that a run writes."""
+    if not isinstance(value, str):
+        return "it must be text"
+    path = Path(value).expanduser()
+    if value and path.is_dir():
+        return "it is a folder, and must be a file"
+    return "" if path.parent.is_dir() else f"there is no folder {path.parent}"
+
+
 _DNS = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _NAME = "a name has lower case letters, digits and '-', and begins and ends with a letter or digit"
 
@@ -141,6 +151,9 @@ RULES: Mapping[str, Rule] = {
     "orbit_rs_mirror": _text(r"https?://[^\s/]\S*", "a base URL begins with http:// or https://"),
     "orbit_rs_bin_dir": _folder,
     "orbit_rs_python_target": _folder,
+    "orbit_rs_diagnose_dir": _folder,
+    "orbit_rs_drift_report": _file,
+    "orbit_rs_history_html": _file,
     "orbit_rs_rollout_timeout": _count(1),
     "orbit_rs_gate_timeout": _count(1),
     "orbit_rs_addons_timeout": _count(1),

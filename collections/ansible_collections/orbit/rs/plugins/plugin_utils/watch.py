@@ -47,6 +47,7 @@ class Watch:
         self._marks: dict[int, gate.Mark] = {}
         self._forgotten: list[gate.Mark] = []
         self.say = say
+        self.event: Callable[[str, int], None] = lambda what, ordinal: None  # for the record of an operation
         self._namespace = f"/api/v1/namespaces/{release.namespace}"
         selector = ",".join(f"{key}={value}" for key, value in statefulset["spec"]["selector"]["matchLabels"].items())
         self._paths = [
@@ -149,9 +150,16 @@ class Watch:
         gating: dict[int, Future[list[Check]]] = {}
         with ThreadPoolExecutor(PARALLEL) as pool:
 
+            def gated(state: OrdinalState) -> list[Check]:
+                found = self._gate({state.ordinal: state.pod}, write)
+                if all(check.ok for check in found):
+                    self.event("passed", state.ordinal)
+                return found
+
             def begin(state: OrdinalState) -> None:
                 if state.ordinal not in gating and (only is None or state.ordinal in only):
-                    gating[state.ordinal] = pool.submit(self._gate, {state.ordinal: state.pod}, write)
+                    self.event("ready", state.ordinal)
+                    gating[state.ordinal] = pool.submit(gated, state)
 
             verdict = self.until_ready(patience.rollout, begin)
         checks = {ordinal: done.result() for ordinal, done in gating.items()}
@@ -278,7 +286,7 @@ class Watch:
         if missing and diagnosis.time(self.statefulset["metadata"]["creationTimestamp"]) < self._since:
             # Any change makes the controller try to create the missing pods now.
             note = {"metadata": {"annotations": {"orbit.rs/asked-again": self._cluster.now().isoformat()}}}
-            self._cluster.request("PATCH", self._paths[0], note, "application/merge-patch+json")
+            self.patch(note)
         pods = rollout.stuck(self.statefulset, self._pods, self._events, self._since)
         for pod in pods:
             self.say(f"{pod}: was failing before this run, so it is started anew")

@@ -87,6 +87,9 @@ BAD: list[tuple[str, Any, str]] = [
     ("orbit_rs_version", "a b", "a tag has letters"),
     ("orbit_rs_bin_dir", __file__, "it is a file"),
     ("orbit_rs_python_target", __file__, "it is a file"),
+    ("orbit_rs_diagnose_dir", __file__, "it is a file"),
+    ("orbit_rs_drift_report", "/", "it is a folder"),
+    ("orbit_rs_history_html", "/nowhere/history.html", "there is no folder /nowhere"),
 ]
 
 

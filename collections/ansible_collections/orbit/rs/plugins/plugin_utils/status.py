@@ -1,0 +1,66 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a release is doing: looked at once, nothing written, nothing waited for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.orbit.rs.plugins.plugin_utils import gate, lock, record, report, rollout, snapshot, watch
+from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, Diagnosis, OrdinalState, Release, Snapshot
+
+OPERATIONS = 3  # that are shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """What one look says."""
+
+    live: Snapshot
+    ordinals: Sequence[OrdinalState] = ()
+    checks: Sequence[Check] = ()
+    diagnosis: Diagnosis | None = None
+    ready: bool = False
+    lock: str = ""  # who is at work, or what is unfinished, as a sentence
+    operations: Sequence[Mapping[str, Any]] = ()  # the newest first
+
+
+def look(cluster: Cluster, helm: Helm, release: Release, say: Callable[[str], None]) -> Status:
+    """Look once, and let every ordinal that is ready answer. Raises OrbitError."""
+    live = snapshot.read(cluster, helm, release, planning=False)
+    at_work = report.lock_text(lock.holder(live.lease), cluster.now())
+    operations = record.read(live.records)
+    if live.release is None:
+        return Status(live, lock=at_work, operations=operations)
+    watching = watch.Watch(cluster, release, watch.stored_statefulset(release, live.release), say)
+    verdict = watching.look(final=True)
+    ready = {state.ordinal: state.pod for state in verdict.ordinals if state.ready}
+    ports = watch.container_ports(watching.statefulset)
+    tls = watch.uses_tls(live.release.objects)
+    checks = gate.gate(cluster, release.namespace, ready, ports, write=False, tls=tls) if ready else []
+    return Status(
+        live,
+        rollout.with_zones(verdict.ordinals, live.nodes or ()),
+        checks,
+        watching.with_log(verdict.diagnosis) if verdict.diagnosis else None,
+        verdict.state == "ready" and all(check.ok for check in checks),
+        at_work,
+        operations,
+    )
+
+
+def text(release: Release, status: Status) -> str:
+    """The status as people read it."""
+    parts = [report.status_text(release, status.live, status.ordinals, status.checks)]
+    if status.diagnosis:
+        parts.append(report.diagnosis_text(status.diagnosis))
+    if status.operations:
+        parts.append(f"Last operations:\n\n{report.operations_text(status.operations[:OPERATIONS])}")
+    if status.lock:
+        parts.append(status.lock)
+    return "\n\n".join(parts)
