@@ -416,7 +416,12 @@ class Fleet:
         ended = subprocess.run(
             ("ansible-playbook", "--inventory", str(inventory), f"--forks={FORKS}", "playbooks/deploy.yml"),
             cwd=ROOT,
-            env=ours | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+            env=ours
+            | {
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+                "XDG_STATE_HOME": str(self.folder / "state"),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -51,7 +51,7 @@ spec:
 class Edge(Deployed):
     """A namespace, and Helm in it without us."""
 
-    folder: Path
+    folder: Path = Path()
 
     def variables(self, **variables):
         """Write variables for a run, over the values of the inventory: one ordinal unless said otherwise."""
@@ -136,7 +136,7 @@ class Edge(Deployed):
 def edge(host, request, tmp_path):
     """Give the test a namespace of its own, and remove it afterwards."""
     name = f"molecule-helm-edges-{abs(hash(request.node.name)) % 10**6}"
-    yield Edge(host, name, tmp_path)
+    yield Edge(host, name, folder=tmp_path)
     subprocess.run(
         ("kubectl", "--kubeconfig", KUBECONFIG, "delete", "namespace", name, "--ignore-not-found", "--wait=false"),
         check=True,

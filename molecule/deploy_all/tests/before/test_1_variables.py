@@ -10,10 +10,12 @@ COLLECTION = HERE.parents[1] / "collections" / "ansible_collections" / "orbit" /
 
 SAME_VARIABLES = {
     "orbit_rs_context": "the kubeconfig of the run has one context",
+    "orbit_rs_chart_repository": "the scenario helm_edges deploys from one",
     "orbit_rs_chart_version": "a chart in a folder has the version that it has",
     "orbit_rs_storage_default": "another default class would meet everybody on the cluster",
     "orbit_rs_storage_reclaim_policy": "Retain would leave volumes behind; the scenario storage has it",
     "orbit_rs_storage_binding_mode": "the test bed's provisioner has to know the node",
+    "orbit_rs_storage_zones": "the volumes of the test bed are in no zone, so it is refused",
     "orbit_rs_storage_mount_options": "the test bed's volumes are folders",
     "orbit_rs_storage_snapshot_class": "the test bed has no driver for one",
     "orbit_rs_plan_hash": "it allows one plan, and the scenario makes several",

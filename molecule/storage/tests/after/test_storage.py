@@ -87,8 +87,8 @@ def test_a_class_that_makes_no_volumes_is_named_and_nothing_stays(deployed):
         orbit_rs_storage_test_timeout=8,
     )
     assert code != 0
-    assert "StorageClass molecule-storage-broken makes no volume." in output
-    assert "example.com/nobody" in output, "the cluster's own words are quoted"
+    assert "The provisioner example.com/nobody of the StorageClass does not take up the claim" in output
+    assert "ExternalProvisioning: " in output, "the cluster's own words are quoted"
     assert left(deployed) == []
 
 

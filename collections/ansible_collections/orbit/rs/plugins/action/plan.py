@@ -8,9 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import desired, plan, report
+from ansible_collections.orbit.rs.plugins.plugin_utils import converge, desired, plan, report
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect, wish_of
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError
 
 
 class ActionModule(OrbitAction):
@@ -23,25 +22,9 @@ class ActionModule(OrbitAction):
         with cluster:
             wanted, live, findings = desired.compare(cluster, helm, release, wish, acting=False)
         made = plan.make_plan(wanted, live, findings, plan.DEPLOY | frozenset(options["allow"]))
-        text = report.plan_text(made, release)
-        if made.refused:
-            raise OrbitError(text)
-        self.say(text)
-        if options["plan_hash"] and made.steps and options["plan_hash"] != made.hash:
-            raise OrbitError(
-                f"This is not the approved plan: its hash is {made.hash}, approved was {options['plan_hash']}.",
-                f"Read the plan above. To approve it: -e orbit_rs_plan_hash={made.hash}",
-            )
-        platform, needs_helm = plan.actions(made, wanted)
+        converge.show(made, release, options["plan_hash"], self.say)
         return {
             "changed": self.check and bool(made.steps),
             "diff": report.diff(made, (*wanted.platform, *wanted.objects)),
             "plan": dataclasses.asdict(made),
-            "apply": {
-                "platform": list(platform),
-                "helm": needs_helm,
-                # kubernetes.core.helm compares values only: with the hash they differ whenever there is a step.
-                "release_values": {**wanted.values, "planDigest": made.hash},
-                "chart": wanted.source,
-            },
         }

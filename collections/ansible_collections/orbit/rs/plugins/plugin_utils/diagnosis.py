@@ -765,7 +765,10 @@ def _probes(
         found = re.search(r"failed (startup|liveness) probe, will be restarted", message)
         if event.get("reason") == "Killing" and found and (event_time(event) >= since or _ended_by(event, server)):
             probe = f"{found[1].capitalize()} probe"
-            last = max((item for item in unhealthy if probe in item["message"]), key=event_time, default={})
+            # The next life fails otherwise at first: nothing listens yet.
+            failures = [item for item in unhealthy if probe in item["message"]]
+            before = [item for item in failures if event_time(item) <= event_time(event)]
+            last = max(before or failures, key=event_time, default={})
             yield dataclasses.replace(
                 about,
                 where="killed",

@@ -209,6 +209,8 @@ def unfinished(release: HelmRelease, name: str, namespace: str) -> Finding | Non
             f"helm history {name} -n {namespace}, then helm rollback {name} REVISION -n {namespace} with the newest "
             "revision that is deployed there"
         )
+    if release.status != "uninstalling":
+        command = f"run again with -e orbit_rs_recover=true, which undoes that revision; or {command}"
     return Finding(
         "error",
         "release status",
