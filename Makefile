@@ -19,12 +19,16 @@ test: .venv/.ready ## everything, on a kind cluster of its own that is removed a
 check: .venv/.ready ## lint, types, unit and chart tests; no cluster
 	@python -m scripts.verify check
 
+soak: .venv/.ready ## faults at random moments, for an hour; ORBIT_RS_SEED=... repeats a run
+	@python -m scripts.verify soak
+
 env: .venv/.ready ## print shell lines for the same tools and cluster: eval "$$(make -s env)"
 	@python -m testbed env
 	@echo 'export PATH="$(CURDIR)/.venv/bin:$$PATH" ANSIBLE_CONFIG="$(ANSIBLE_CONFIG)"'
 
-bench: .venv/.ready ## measure beside plain Helm
-	@scripts/with-cluster python -m bench.run
+bench: .venv/.ready ## measure beside plain Helm and kubectl; one part alone: make bench WHAT=deploy
+	@for what in $(WHAT); do echo "== $$what"; scripts/with-cluster python -m bench.$$what || exit 1; done
+WHAT ?= preflight deploy phases upgrade diagnosis fleet
 
 clean: ## remove the cluster and everything that was made in this folder
 	@if [ -x .venv/bin/python ]; then python -m testbed down; fi
@@ -47,4 +51,4 @@ lock-options := --upgrade --universal --python-version 3.12 --generate-hashes --
 .venv/.ready: scripts/bootstrap requirements.lock collections.lock
 	@scripts/bootstrap && touch $@
 
-.PHONY: help deploy test check env bench clean clean-cache lock
+.PHONY: help deploy test check soak env bench clean clean-cache lock

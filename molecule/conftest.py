@@ -33,7 +33,7 @@ RESTLESS_STATUS = {"HorizontalPodAutoscaler"}
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave out what is marked as soak, unless somebody asks for it."""
     if item.get_closest_marker("soak") and not os.environ.get("ORBIT_RS_SOAK"):
-        pytest.skip("a long case, or one not seen to pass yet: ORBIT_RS_SOAK=1 runs it")
+        pytest.skip("a long case: make soak runs it")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -103,9 +103,8 @@ class Deployed:
         *arguments: str,
         playbook: str = "deploy",
         inventory: str = "",
-        process_group: int | None = None,
     ) -> subprocess.Popen[str]:
-        """Start a playbook; with `process_group` 0 it leads a group of its own, so that all of it can be killed."""
+        """Start a playbook."""
         command = ("ansible-playbook", "--inventory", inventory or self.inventory, f"playbooks/{playbook}.yml")
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
         return subprocess.Popen(
@@ -115,7 +114,6 @@ class Deployed:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            process_group=process_group,
         )
 
     def versions(self) -> list[str]:

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import fcntl
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -112,6 +113,11 @@ def cluster_steps(name: str) -> list[Step]:
     ]
 
 
+def soak_steps() -> list[Step]:
+    """List the scenarios that have more cases than `make test` has time for."""
+    return [Step("molecule", ("molecule", "test", "--scenario-name", "upgrade", "--report", "--no-command-borders"))]
+
+
 @contextlib.contextmanager
 def cluster() -> Iterator[tuple[str, bool]]:
     """Bring up a cluster of this run's own, name it in the environment, and remove it whatever happens.
@@ -152,7 +158,7 @@ def testbed(verb: str, *arguments: str) -> bool:
 def main() -> int:
     """Run what was asked for; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m scripts.verify", description=__doc__)
-    parser.add_argument("what", choices=["check", "test"])
+    parser.add_argument("what", choices=["check", "test", "soak"])
     what = parser.parse_args().what
 
     def interrupt(number: int, _frame: object) -> None:
@@ -166,12 +172,18 @@ def main() -> int:
     try:
         if not shutil.which("helm"):  # the chart tests render with it
             testbed("tools")
-        for step in check_steps():
-            step.run()
+        if what == "soak":
+            os.environ["ORBIT_RS_SOAK"] = "1"
+            os.environ.setdefault("ORBIT_RS_SEED", str(random.randrange(10_000)))
+            print(f"the same again: ORBIT_RS_SEED={os.environ['ORBIT_RS_SEED']} make soak", flush=True)
+        else:
+            for step in check_steps():
+                step.run()
         if what == "test":
             Step("ansible-test sanity", (str(ROOT / "scripts" / "sanity"),)).run()
+        if what != "check":
             with cluster() as (name, ready):
-                for step in cluster_steps(name):
+                for step in cluster_steps(name) if what == "test" else soak_steps():
                     if ready:
                         step.run()
                     else:

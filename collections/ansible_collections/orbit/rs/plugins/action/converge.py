@@ -36,7 +36,7 @@ class ActionModule(OrbitAction):
             revision=options["revision"],
             backup=options["backup"],
             one_way=options["one_way"],
-            again=options["restart_check"],
+            rehearse=options["rehearse"],
             interrupted=options["interrupted"],
             recover=options["recover"],
             pause=options["pause"],
@@ -67,6 +67,7 @@ class ActionModule(OrbitAction):
             "checks": [dataclasses.asdict(check) for check in result.checks],
             "restarted": list(result.restarted),
             "paused": result.paused,
+            "seconds": run.seconds,
         }
 
     def _helm(self, options: Options, command: str, wanted: Desired, values: dict[str, Any]) -> None:

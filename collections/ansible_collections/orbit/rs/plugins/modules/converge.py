@@ -30,7 +30,18 @@ options:
     description: Kinds of steps that this run may take besides C(install), C(configure) and C(roll).
     type: list
     elements: str
-    choices: [adopt, upgrade, downgrade, version_skip, scale_out, scale_in, grow_storage, reshape]
+    choices:
+      - adopt
+      - upgrade
+      - downgrade
+      - version_skip
+      - scale_out
+      - scale_in
+      - adopt_volumes
+      - wipe_volumes
+      - remove_data_owner
+      - grow_storage
+      - reshape
     default: []
   revision:
     description:
@@ -45,8 +56,10 @@ options:
     description: Whether an upgrade may change the format of the data so that the version before cannot read it.
     type: bool
     default: false
-  restart_check:
-    description: Whether an upgrade restarts its first ordinal twice, to see that it keeps what it has written itself.
+  rehearse:
+    description:
+      - Whether an upgrade runs the new version in a scratch pod first, with a volume of its own and without clients.
+      - It restarts there once, to see that it keeps what it has written.
     type: bool
     default: true
   diagnose_on_failure:
@@ -169,4 +182,8 @@ paused:
   description: Whether the rollout waits after its first ordinal.
   returned: success
   type: bool
+seconds:
+  description: How long it took to plan, apply, roll out and gate, and prove what is there, as far as it did so.
+  returned: success
+  type: dict
 """

@@ -21,6 +21,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
 from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, OrbitError, Patience, Release, Verdict
 from ansible_collections.orbit.rs.plugins.plugin_utils.record import Record
+from ansible_collections.orbit.rs.plugins.plugin_utils.rehearsal import Rehearsal
 from ansible_collections.orbit.rs.plugins.plugin_utils.watch import Watch
 
 
@@ -60,9 +61,10 @@ class Canary:
     record: Record
     patience: Patience
     origin: Origin
+    rehearsal: Rehearsal
     returns: bool = True  # whether the old version can read what the new one has written
     failing: Callable[[OrbitError], None] = lambda error: None  # called while the bad pods can still be looked at
-    again: bool = False  # restart the first ordinal once more: it must keep what the new version has written
+    rehearse: bool = False  # the new version, before any ordinal restarts
 
     def before(self) -> None:
         """See that every ordinal is good before any is touched. Raises OrbitError."""
@@ -81,6 +83,7 @@ class Canary:
             self.held.check()
             self.failing(error)
             if not self.returns:
+                self.rehearsal.remove(self.watch.statefulset)
                 raise OrbitError(
                     f"{error.seen}\nThe rollout stopped: the version before cannot read the data of this one.",
                     f"{error.remedy}\nCorrect it and run again; what is not restarted yet waits.",
@@ -97,6 +100,10 @@ class Canary:
         waiting = [ordinal for ordinal in reversed(ordinals) if not self.watch.is_updated(ordinal)]
         if done := set(ordinals).difference(waiting):
             self.watch.until_good(self.patience, only=done)  # by a run that was interrupted
+        elif self.rehearse:
+            self.record.event("rehearse")
+            self.rehearsal.run(self.watch.statefulset, self.patience)
+            self.record.event("rehearsed")
         for number, ordinal in enumerate(waiting, 1):
             self.held.check()
             self.watch.say(f"ordinal {ordinal} restarts, {number} of {len(waiting)}")
@@ -104,10 +111,6 @@ class Canary:
             self.record.event("stop", ordinal)
             self._partition(ordinal)
             self._gate(ordinal)
-            if self.again and number == 1:
-                self.watch.say(f"ordinal {ordinal} restarts once more, to see that it keeps what it has written now")
-                self.watch.restart(ordinal)
-                self.watch.until_good(self.patience, only=[ordinal])
             self.record.event("good", ordinal)
             if pause and number == 1 and number < len(waiting):
                 self.watch.unmark()
@@ -146,6 +149,7 @@ class Canary:
         self.watch.forget()
         self.watch.say(f"bringing the release back to revision {base}" + (f": {_head(why)}" if why else ""))
         try:
+            self.rehearsal.remove(self.watch.statefulset)
             if not self.origin.reverted:
                 self.helm.rollback(self.release, base)
                 self._remember(reverted=True)

@@ -8,15 +8,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import (
+    access,
     desired,
     helm,
     lock,
     objects,
     plan,
+    rehearsal,
     report,
     revisions,
     rollout,
@@ -43,6 +46,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Verdict,
 )
 from ansible_collections.orbit.rs.plugins.plugin_utils.record import Record, write
+from ansible_collections.orbit.rs.plugins.plugin_utils.rehearsal import Rehearsal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Orders:
     revision: int | None = None  # go back to this one instead of what the inventory wants; 0: the last good one
     backup: str = ""  # what an upgrade has to fall back on: a backup set, or that somebody does without
     one_way: bool = False  # upgrade also where the data could not be read by the version before
-    again: bool = False  # in an upgrade, restart the first ordinal twice: it must keep what it has written itself
+    rehearse: bool = True  # an upgrade, in a scratch pod, before any ordinal restarts
     plan_hash: str = ""  # the only plan that is approved; empty: any
     interrupted: str = "resume"  # what becomes of a run that was killed: resume, or revert
     recover: bool = False  # free a release that a killed Helm has left pending
@@ -76,6 +80,19 @@ class Result:
     paused: bool = False
 
 
+def show(made: Plan, release: Release, plan_hash: str, say: Callable[[str], None]) -> None:
+    """Print a plan. Raises OrbitError for one that must not be acted on, or is not the approved one."""
+    text = report.plan_text(made, release)
+    if made.refused:
+        raise OrbitError(text)
+    say(text)
+    if plan_hash and made.steps and plan_hash != made.hash:
+        raise OrbitError(
+            f"This is not the approved plan: its hash is {made.hash}, approved was {plan_hash}.",
+            f"Read the plan above. To approve it: -e orbit_rs_plan_hash={made.hash}",
+        )
+
+
 @dataclasses.dataclass
 class Run:
     """One run of a playbook for one release.
@@ -93,6 +110,15 @@ class Run:
     failing: Callable[[OrbitError], None] = lambda error: None  # called before what has failed is undone
     begun: bool = False  # past all refusals
     record: Record | None = None
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # spent, by phase
+
+    @contextlib.contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - started, 3)
 
     def run(self) -> Result:
         """Make the release what is wanted; in check mode only say how. Raises OrbitError."""
@@ -133,12 +159,13 @@ class Run:
         return lock.held(self.cluster, self.release, self.orders.operation, self.say, wait=self.orders.patience.lock)
 
     def _plan(self) -> tuple[Desired, Snapshot, Plan]:
-        wanted, live, findings = desired.compare(
-            self.cluster, self.tool, self.release, self.wish, acting=not self.orders.check
-        )
+        with self._phase("plan"):
+            wanted, live, findings = desired.compare(
+                self.cluster, self.tool, self.release, self.wish, acting=not self.orders.check
+            )
         made = plan.make_plan(wanted, live, findings, self.orders.allowed)
         if any(step.kind == "upgrade" for step in made.steps):
-            more = (*self._backup(), *self._one_way(wanted))
+            more = (*self._backup(), *self._one_way(wanted), *self._rehearsal(live))
             made = dataclasses.replace(made, findings=(*made.findings, *more))
         return wanted, live, made
 
@@ -170,17 +197,15 @@ class Run:
             )
         ]
 
+    def _rehearsal(self, live: Snapshot) -> list[Finding]:
+        """An error for each permission that a rehearsal lacks."""
+        if not self.orders.rehearse:
+            return []
+        needed = rehearsal.requests(self.release)
+        return list(access.findings(snapshot.refused(self.cluster, live, needed, self.release.namespace)))
+
     def _show(self, made: Plan) -> None:
-        """Print the plan. Raises OrbitError for one that must not be acted on."""
-        text = report.plan_text(made, self.release)
-        if made.refused:
-            raise OrbitError(text)
-        self.say(text)
-        if self.orders.plan_hash and made.steps and self.orders.plan_hash != made.hash:
-            raise OrbitError(
-                f"This is not the approved plan: its hash is {made.hash}, approved was {self.orders.plan_hash}.",
-                f"Read the plan above. To approve it: -e orbit_rs_plan_hash={made.hash}",
-            )
+        show(made, self.release, self.orders.plan_hash, self.say)
 
     def _platform(self, made: Plan, wanted: Desired) -> None:
         for obj in plan.actions(made, wanted)[0]:
@@ -197,9 +222,9 @@ class Run:
             return result
         except RolledBack as error:
             record.end("rolled_back", error.seen)
-            # What it came back to was gated, too.
-            live = self._read().release
-            record.revision = live.revision if live else 0
+            with contextlib.suppress(OrbitError):  # the first failure tells more
+                live = self._read().release
+                record.revision = live.revision if live else 0
             raise
         except OrbitError as error:
             record.end("failed", error.seen)
@@ -250,7 +275,9 @@ class Run:
         self.cluster.request("DELETE", f"/api/v1/namespaces/{self.release.namespace}/secrets/{name}")
 
     def _canary(self, origin: Origin, live: Snapshot, held: lock.Held, record: Record) -> Canary:
-        canary = Canary(self.tool, self.release, self._watch(live), held, record, self.orders.patience, origin)
+        watching = self._watch(live)
+        trial = Rehearsal(self.cluster, self.release, self.say, watching.tls)
+        canary = Canary(self.tool, self.release, watching, held, record, self.orders.patience, origin, trial)
         canary.failing = self.failing
         return canary
 
@@ -283,19 +310,23 @@ class Run:
         def apply() -> None:
             held.check()
             record.event("apply")
-            self.apply(made, wanted, held)
+            with self._phase("apply"):
+                self.apply(made, wanted, held)
             record.event("applied")
 
+        for name in plan.wiped(made):
+            self.cluster.delete(f"/api/v1/namespaces/{self.release.namespace}/persistentvolumeclaims/{name}")
         upgrades = any(step.kind == "upgrade" for step in made.steps)
         rolls = any(step.risk == "restarts_pods" for step in made.steps)
         if rolls and origin.base and statefulset and (left or _all_ready(statefulset)):
             rolling = self._canary(origin, live, held, record)
-            rolling.again = upgrades and self.orders.again
+            rolling.rehearse = upgrades and self.orders.rehearse
             rolling.returns = not any(item.check == "data format" for item in made.findings)
             if not left:
                 rolling.before()
             try:
-                verdict, checks = rolling.roll(apply if needed else None, pause=self.orders.pause)
+                with self._phase("rollout and gate"):
+                    verdict, checks = rolling.roll(apply if needed else None, pause=self.orders.pause)
             except Paused:
                 return self._good(made, wanted, self._read(), held, paused=True)
             return self._report(made, wanted, self._read(), verdict, checks)
@@ -326,7 +357,8 @@ class Run:
                 if rollout.partition(watching.statefulset) and not paused:
                     watching.patch(rollout.with_partition(0))
                 restarted = watching.start_stuck()
-        verdict, checks = watching.until_good(self.orders.patience, write=not self.orders.check)
+        with self._phase("rollout and gate"):
+            verdict, checks = watching.until_good(self.orders.patience, write=not self.orders.check)
         if held is None and not watching.waited:
             # The plan has just compared all objects.
             return self._report(made, wanted, live, verdict, checks, restarted)
@@ -346,7 +378,8 @@ class Run:
         """Prove that every object is there and matches, and print the status table."""
         stored = live.release.objects if live.release else ()
         if not live.objects:
-            live = snapshot.read_objects(self.cluster, live, stored)
+            with self._phase("proof"):
+                live = snapshot.read_objects(self.cluster, live, stored)
             watch.prove(live)
         states = rollout.with_zones(verdict.ordinals, live.nodes or ())
         self.say(report.status_text(self.release, live, states, checks))

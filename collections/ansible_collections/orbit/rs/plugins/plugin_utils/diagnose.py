@@ -54,20 +54,21 @@ ASKED = Limits(seconds=60, lines=50_000, bytes=8 << 20, rotated=5)
 # While a run waits to bring back what has failed.
 FAILED = Limits(seconds=10, lines=2_000, bytes=512 << 10, rotated=1)
 
-# What is read beside the release's own objects: the path within the namespace, and the kind of its items.
+# What is read beside the release's own objects: the kind of the items, first word of the name, and the path.
 _LISTS: Mapping[str, str] = {
-    "/api/v1/namespaces/{namespace}/pods?labelSelector=app.kubernetes.io/instance={name}": "Pod",
-    "/api/v1/namespaces/{namespace}/persistentvolumeclaims": "PersistentVolumeClaim",
-    "/api/v1/namespaces/{namespace}/resourcequotas": "ResourceQuota",
-    "/api/v1/namespaces/{namespace}/limitranges": "LimitRange",
-    "/api/v1/namespaces/{namespace}/configmaps?labelSelector=app.kubernetes.io/managed-by=orbit.rs": "ConfigMap",
-    "/apis/apps/v1/namespaces/{namespace}/controllerrevisions": "ControllerRevision",
-    "/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers": "HorizontalPodAutoscaler",
-    "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases": "Lease",
-    "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices": "EndpointSlice",
-    "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies": "NetworkPolicy",
-    "/api/v1/namespaces/{namespace}/events": "Event",
-    "/api/v1/nodes?resourceVersion=0": "Node",
+    "Pod": "/api/v1/namespaces/{namespace}/pods?labelSelector=app.kubernetes.io/instance={name}",
+    "Pod of a rehearsal": "/api/v1/namespaces/{namespace}/pods?labelSelector=orbit.rs/rehearsal={name}",
+    "PersistentVolumeClaim": "/api/v1/namespaces/{namespace}/persistentvolumeclaims",
+    "ResourceQuota": "/api/v1/namespaces/{namespace}/resourcequotas",
+    "LimitRange": "/api/v1/namespaces/{namespace}/limitranges",
+    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps?labelSelector=app.kubernetes.io/managed-by=orbit.rs",
+    "ControllerRevision": "/apis/apps/v1/namespaces/{namespace}/controllerrevisions",
+    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers",
+    "Lease": "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases",
+    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
+    "Event": "/api/v1/namespaces/{namespace}/events",
+    "Node": "/api/v1/nodes?resourceVersion=0",
 }
 
 
@@ -76,21 +77,22 @@ def collect(
 ) -> bundle.Material:
     """All that can be had within the limits; what cannot is named in it. Raises nothing that the cluster says."""
     missing: list[str] = []
-    paths = {path.format(namespace=release.namespace, name=release.name): kind for path, kind in _LISTS.items()}
+    paths = {what: path.format(namespace=release.namespace, name=release.name) for what, path in _LISTS.items()}
     first = _together(
         {
             "status": lambda: status.look(cluster, helm, release, lambda _: None),
             "preflight, plan and drift": lambda: desired.compare(cluster, helm, release, wish),
             "history of Helm": lambda: helm.history(release),
-            **{f"list of {kind}": _getter(cluster, path) for path, kind in paths.items()},
+            **{f"list of {what}": _getter(cluster, path) for what, path in paths.items()},
         },
         limits.seconds,
         missing,
     )
-    found = {
-        kind: [{**item, "kind": kind} for item in (first.get(f"list of {kind}") or {}).get("items", ())]
-        for kind in paths.values()
-    }
+    found: dict[str, list[Object]] = {}
+    for what in paths:
+        kind = what.partition(" ")[0]
+        items = (first.get(f"list of {what}") or {}).get("items", ())
+        found.setdefault(kind, []).extend({**item, "kind": kind} for item in items)
     pods = found["Pod"]
     compared: tuple[Desired, Snapshot, list[Finding]] | None = first.get("preflight, plan and drift")
     looked: status.Status | None = first.get("status")

@@ -142,31 +142,31 @@ def read_objects(
 
 
 def read_access(cluster: Cluster, snapshot: Snapshot, desired: Desired) -> Snapshot:
-    """The snapshot with what a rollout needs and the account may not do.
-
-    Asked is only about what the rules of the namespace do not allow for sure: for an administrator, nothing.
-    """
+    """The snapshot with what a rollout needs and the account may not do."""
     kinds = {f"{obj['apiVersion']} {obj['kind']}": obj for obj in (*desired.platform, *desired.objects)}
     stored = snapshot.release.objects if snapshot.release else ()
     kinds |= {f"{obj['apiVersion']} {obj['kind']}": obj for obj in stored}
     resources = {kind: cluster.path(obj).split("/")[-2] for kind, obj in kinds.items() if kind not in snapshot.unserved}
-    asked = [
-        request
-        for request in access.needed(desired, snapshot, resources)
-        if not access.covered(request, snapshot.rules, desired.release.namespace)
-    ]
+    needed = access.needed(desired, snapshot, resources)
+    return dataclasses.replace(snapshot, forbidden=refused(cluster, snapshot, needed, desired.release.namespace))
 
-    def refused(request: Request) -> bool:
+
+def refused(cluster: Cluster, snapshot: Snapshot, needed: Iterable[Request], namespace: str) -> tuple[Request, ...]:
+    """What the account may not do.
+
+    Asked is only about what the rules of the namespace do not allow for sure: for an administrator, nothing.
+    """
+    asked = [request for request in needed if not access.covered(request, snapshot.rules, namespace)]
+
+    def ask(request: Request) -> bool:
         path = f"{_AUTHORIZATION}/selfsubjectaccessreviews"
         try:
             return not cluster.request("POST", path, access.review(request))["status"]["allowed"]
         except ApiError:
             return False  # not known
 
-    refusals = parallel(refused, asked)
-    return dataclasses.replace(
-        snapshot, forbidden=tuple(request for request, no in zip(asked, refusals, strict=True) if no)
-    )
+    refusals = parallel(ask, asked)
+    return tuple(request for request, no in zip(asked, refusals, strict=True) if no)
 
 
 def volumes(snapshot: Snapshot) -> list[Object]:

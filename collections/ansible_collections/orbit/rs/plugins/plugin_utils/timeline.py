@@ -31,7 +31,14 @@ _TRANSITIONS: Mapping[str, tuple[str, frozenset[str]]] = {
 _OPEN = ("absent", "restart", "gate", "soak", "back")  # states that an operation must not end in
 
 # Events of the release as a whole: its state from then on.
-_RELEASE = {"apply": "Helm applies", "applied": "", "revert": "goes back", "reverted": ""}
+_RELEASE = {
+    "apply": "Helm applies",
+    "applied": "",
+    "rehearse": "rehearsal",
+    "rehearsed": "",
+    "revert": "goes back",
+    "reverted": "",
+}
 
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)  # between two ticks, in seconds
 

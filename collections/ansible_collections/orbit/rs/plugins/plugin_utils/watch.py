@@ -43,7 +43,7 @@ class Watch:
     ) -> None:
         self._cluster = cluster
         self._release = release
-        self._tls = tls
+        self.tls = tls
         self._marks: dict[int, gate.Mark] = {}
         self._forgotten: list[gate.Mark] = []
         self.say = say
@@ -184,7 +184,7 @@ class Watch:
     def _gate(self, pods: Mapping[int, str], write: bool) -> list[Check]:
         ports = container_ports(self.statefulset)
         return gate.gate(
-            self._cluster, self._release.namespace, pods, ports, write=write, tls=self._tls, marks=self._marks
+            self._cluster, self._release.namespace, pods, ports, write=write, tls=self.tls, marks=self._marks
         )
 
     def _expect_good(self, checks: Iterable[Check]) -> None:
@@ -219,7 +219,7 @@ class Watch:
         port = container_ports(self.statefulset).get("redis")
         if port and ordinal not in self._marks:
             pod = f"{self.statefulset['metadata']['name']}-{ordinal}"
-            mark = gate.Mark(self._cluster, self._release.namespace, pod, port, self._tls)
+            mark = gate.Mark(self._cluster, self._release.namespace, pod, port, self.tls)
             mark.start()
             self._marks[ordinal] = mark
 
