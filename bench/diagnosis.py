@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from bench.run import CHART, ROOT, VALUES, run
+from bench.measure import CHART, ROOT, VALUES, run
 
 GOAL = 10.0  # seconds
 HELM_TIMEOUT = 60  # seconds; Helm's own default is 300

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from bench.run import CHART, VALUES, alternate, report, run
+from bench.measure import CHART, VALUES, alternate, report, run
 
 RELEASES = 10
 

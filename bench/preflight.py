@@ -11,7 +11,7 @@ import statistics
 import tempfile
 from collections.abc import Sequence
 
-from bench.run import alternate, playbook
+from bench.measure import alternate, playbook
 
 GOAL = 2.0  # seconds, at most
 
