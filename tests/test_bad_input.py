@@ -79,6 +79,9 @@ CASES = [
     ("orbit_rs_diagnose_dir", __file__, "it is a file, and must be a folder"),
     ("orbit_rs_drift_report", str(ROOT), "it is a folder, and must be a file"),
     ("orbit_rs_history_html", "/nowhere/history.html", "there is no folder /nowhere"),
+    ("orbit_rs_replicas", -1, "orbit_rs_replicas is -1: it must be a whole number, 0 or more"),
+    ("orbit_rs_min_replicas", -1, "orbit_rs_min_replicas is -1: it must be a whole number, 0 or more"),
+    ("orbit_rs_max_replicas", -1, "orbit_rs_max_replicas is -1: it must be a whole number, 0 or more"),
     ("orbit_rs_namspace", "orders", "orbit_rs_namspace is not known.*Did you mean orbit_rs_namespace?"),
     ("orbit_rs_values_file", "my.yml", "orbit_rs_values_file is not known.*Did you mean orbit_rs_values_files?"),
 ]

@@ -21,7 +21,18 @@ options:
     description: Kinds of steps that would be taken besides C(install), C(configure) and C(roll).
     type: list
     elements: str
-    choices: [adopt, upgrade, downgrade, version_skip, scale_out, scale_in, grow_storage, reshape]
+    choices:
+      - adopt
+      - upgrade
+      - downgrade
+      - version_skip
+      - scale_out
+      - scale_in
+      - adopt_volumes
+      - wipe_volumes
+      - remove_data_owner
+      - grow_storage
+      - reshape
     default: []
   plan_hash:
     description: Hash of the plan that was approved. When it is set, a plan with steps and another hash is refused.
@@ -81,23 +92,5 @@ plan:
       type: str
     hash:
       description: Hash of the plan, which an approval pins.
-      type: str
-apply:
-  description: What acting on the plan takes.
-  returned: success
-  type: dict
-  contains:
-    platform:
-      description: Objects to apply before the release, such as the namespace.
-      type: list
-      elements: dict
-    helm:
-      description: Whether Helm has to run.
-      type: bool
-    release_values:
-      description: The effective values, with the hash of the plan as C(planDigest).
-      type: dict
-    chart:
-      description: The chart, a folder or an archive on the control host.
       type: str
 """

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 from ansible_collections.orbit.rs.plugins.plugin_utils import (
-    diagnosis,
+    objects,
     preflight,
     report,
     snapshot,
@@ -72,6 +72,11 @@ def compare(
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(snapshot.read, cluster, helm, release)
         effective, findings = _values(wish)
+        if _autoscales(effective) and "replicaCount" in (wish.overrides.get("orbitServer") or {}):
+            raise OrbitError(
+                "An autoscaler owns the number of ordinals, so nothing else can set it.",
+                "Set its bounds: -e orbit_rs_min_replicas=... -e orbit_rs_max_replicas=...",
+            )
         platform, outdated = _platform(release, wish)
         chart = _chart(helm, wish)
         name, app_version = helm.chart(chart)
@@ -80,8 +85,11 @@ def compare(
         stored = live.release.objects if live.release else ()
         known = (*stored, *platform, *snapshot.volumes(live))
         reading = pool.submit(snapshot.read_objects, cluster, live, known)
-        effective = _with_live_count(effective, live)
+        effective = _with_live_count(cluster, effective, live)
         rendered = _render(helm, release, chart, effective, live.kubernetes)
+        if count := _bounded(rendered):
+            effective = _with_count(effective, count)
+            rendered = _render(helm, release, chart, effective, live.kubernetes)
         live = reading.result()
     missing = [obj for obj in platform if f"{obj['apiVersion']} {obj['kind']}" in live.unserved]
     platform = tuple(obj for obj in platform if obj not in missing)
@@ -122,12 +130,32 @@ def _values(wish: Wish) -> tuple[dict[str, Any], list[Finding]]:
     )
 
 
-def _with_live_count(effective: dict[str, Any], live: Snapshot) -> dict[str, Any]:
+def _with_live_count(cluster: Cluster, effective: dict[str, Any], live: Snapshot) -> dict[str, Any]:
     """The values with the replica count that is there, as long as an autoscaler owns it."""
-    if not (effective.get("autoscaling") or {}).get("enabled") or not live.pods:
+    stored = objects.find(live.release.objects, "StatefulSet") if live.release else None
+    if not _autoscales(effective) or not stored:
         return effective
-    count = 1 + max(diagnosis.ordinal(pod["metadata"]["name"]) or 0 for pod in live.pods)
+    found = cluster.find(cluster.path(stored))
+    return _with_count(effective, found["spec"]["replicas"]) if found else effective
+
+
+def _autoscales(effective: Mapping[str, Any]) -> bool:
+    return bool((effective.get("autoscaling") or {}).get("enabled"))
+
+
+def _with_count(effective: dict[str, Any], count: int) -> dict[str, Any]:
     return values.merge(effective, {"orbitServer": {"replicaCount": count}})
+
+
+def _bounded(rendered: Sequence[Object]) -> int | None:
+    """The count that an autoscaler would enforce at once, because that which is rendered is out of its bounds."""
+    statefulset = objects.find(rendered, "StatefulSet")
+    scaler = objects.find(rendered, "HorizontalPodAutoscaler")
+    if not statefulset or not scaler:
+        return None
+    count = statefulset["spec"]["replicas"]
+    bounded: int = min(max(count, scaler["spec"].get("minReplicas", 1)), scaler["spec"]["maxReplicas"])
+    return bounded if bounded != count else None
 
 
 def _chart(helm: Helm, wish: Wish) -> str:

@@ -27,12 +27,13 @@ StepKind = Literal[
     "reshape",
     "roll",
     "upgrade",
+    "wipe_volumes",
     "scale_out",
     "scale_in",
 ]
 
 # What a playbook lets a run do: kinds of steps, and changes of the version that are refused otherwise.
-Permission = StepKind | Literal["downgrade", "version_skip"]
+Permission = StepKind | Literal["downgrade", "version_skip", "adopt_volumes", "remove_data_owner"]
 
 # What a step can cost, from nothing to everything.
 Risk = Literal["safe", "restarts_pods", "removes_data_owner", "destroys_data"]

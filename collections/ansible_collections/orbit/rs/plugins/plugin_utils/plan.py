@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects, preflight, rollout, storage
@@ -95,6 +95,8 @@ def make_plan(
         steps.append(Step("configure", "safe", _summary(acted), tuple(acted)))
     if adopted:
         steps.append(_adopt(adopted))
+    if release:
+        steps.extend(_scale(desired, snapshot, changes, refusals, allowed))
     steps.extend(_steps(desired, snapshot, release, changes, unrecorded, allowed))
     return _plan(steps, refusals, findings, digest, release)
 
@@ -269,10 +271,10 @@ def _unfinished(live: Object, held: int, snapshot: Snapshot) -> Step:
 
 
 def _refused(change: Difference) -> bool:
-    """True for a difference that this playbook never makes."""
+    """True for a difference that is refused, or has a step of its own."""
     kind = change.object.partition("/")[0]
     gone = kind == "StatefulSet" and not change.path and change.wanted is None
-    return gone or _is_immutable(change) or (kind == "StatefulSet" and change.path == "spec.replicas")
+    return gone or _is_immutable(change) or _is_count(change)
 
 
 def _is_immutable(change: Difference) -> bool:
@@ -313,7 +315,7 @@ def _statefulset(
             name = change.object.rpartition("/")[2]
             result.append(Finding("error", "name", seen, f"Set nameOverride: {name}. To move, back up and restore."))
         elif change.path == "spec.replicas":
-            result.append(_replicas(change))
+            result.extend([] if _scaling(change) in allowed else [_replicas(change, desired)])
         elif _within(change.path, _CLAIMS) and change.path.endswith(".resources.requests.storage"):
             result.append(_size(change))
         elif _is_immutable(change):
@@ -335,8 +337,15 @@ def _statefulset(
     return result
 
 
-def _replicas(change: Difference) -> Finding:
-    if change.origin == "cluster":
+def _scaling(change: Difference) -> StepKind:
+    return "scale_out" if change.wanted > change.found else "scale_in"
+
+
+def _replicas(change: Difference, desired: Desired) -> Finding:
+    if (desired.values.get("autoscaling") or {}).get("enabled"):
+        seen = f"{change.found} ordinals are there, and the bounds of the autoscaler ask for {change.wanted}."
+        remedy = "To deploy everything else now: set bounds that it is within."
+    elif change.origin == "cluster":
         seen = f"Somebody scaled the StatefulSet to {change.found} ({change.by or 'who is not known'}); " + (
             f"the release says {change.wanted}."
         )
@@ -348,8 +357,101 @@ def _replicas(change: Difference) -> Finding:
         "error",
         "replicas",
         f"{seen} Deploy does not scale: every ordinal owns data.",
-        f"{remedy} To change it: scale, {_LATER}.",
+        f"{remedy} To change it: ansible-playbook orbit.rs.scale",
     )
+
+
+def _scale(
+    desired: Desired,
+    snapshot: Snapshot,
+    changes: Sequence[Difference],
+    refusals: list[Finding],
+    allowed: frozenset[Permission],
+) -> Iterator[Step]:
+    """The steps that add or remove ordinals; what stands against them goes to the refusals."""
+    change = next((item for item in changes if _is_count(item)), None)
+    if change is None or _scaling(change) not in allowed:
+        return
+    server = change.object.rpartition("/")[2]
+    touched = range(*sorted((int(change.found), int(change.wanted))))
+    pods = _names(f"{server}-{ordinal}" for ordinal in touched)
+    if any(item.object == change.object and _within(item.path, _TEMPLATE) for item in changes):
+        refusals.append(
+            Finding(
+                "error",
+                "replicas",
+                "Pod template and number of ordinals would change at once: what goes wrong would have two causes.",
+                "Deploy or upgrade first, with the number that is there; then scale.",
+            )
+        )
+    if change.wanted > change.found:
+        stale = _stale(desired, snapshot, touched)
+        if stale and "wipe_volumes" in allowed:
+            gone = tuple(Difference(objects.key(claim), "", None, objects.PRESENT) for claim in stale)
+            names = _names(claim["metadata"]["name"] for claim in stale)
+            yield Step("wipe_volumes", "destroys_data", f"delete {names}, with the data of an earlier life", gone)
+        elif stale and "adopt_volumes" not in allowed:
+            refusals.append(_stale_volumes(stale, snapshot, server, desired.release))
+        yield Step("scale_out", "safe", f"add {pods}", (change,))
+        return
+    if "remove_data_owner" not in allowed:
+        refusals.append(
+            Finding(
+                "error",
+                "replicas",
+                f"{pods} would go, and nothing else has their data; their volumes stay, and serve nobody.",
+                "Move or back up their data first. Then: -e orbit_rs_remove_data_owner=true",
+            )
+        )
+    yield Step("scale_in", "removes_data_owner", f"remove {pods}; the volumes stay", (change,))
+
+
+def _is_count(change: Difference) -> bool:
+    return change.object.startswith("StatefulSet/") and change.path == "spec.replicas"
+
+
+def _stale(desired: Desired, snapshot: Snapshot, ordinals: Iterable[int]) -> list[Object]:
+    """Claims that are there before their ordinals are."""
+    statefulset = objects.find(desired.objects, "StatefulSet") or {"spec": {}}
+    wanted = {
+        f"{template['metadata']['name']}-{statefulset['metadata']['name']}-{ordinal}"
+        for template in statefulset["spec"].get("volumeClaimTemplates") or ()
+        for ordinal in ordinals
+    }
+    return [
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim}
+        for claim in snapshot.claims
+        if claim["metadata"]["name"] in wanted
+    ]
+
+
+def _stale_volumes(stale: Sequence[Object], snapshot: Snapshot, server: str, release: Release) -> Finding:
+    """Refusal of volumes whose data would come back, and from when it is: by their age against the StatefulSet's."""
+    live = snapshot.objects.get(f"StatefulSet/{release.namespace}/{server}") or {"metadata": {}}
+    since = live["metadata"].get("creationTimestamp", "")
+    lines = []
+    for claim in stale:
+        made = claim["metadata"].get("creationTimestamp", "")
+        life = "an earlier release" if made < since else "this release, before it was scaled in"
+        lines.append(f"{claim['metadata']['name']}, made {made}, is of {life}")
+    return Finding(
+        "error",
+        "volumes",
+        f"New ordinals would start with old data: {'; '.join(lines)}.",
+        "To serve that data again: -e orbit_rs_stale_volumes=adopt. To delete it: -e orbit_rs_stale_volumes=wipe",
+    )
+
+
+def wiped(plan: Plan) -> list[str]:
+    """Names of the claims that the plan deletes."""
+    steps = (step for step in plan.steps if step.kind == "wipe_volumes")
+    return [item.object.rpartition("/")[2] for step in steps for item in step.differences]
+
+
+def _names(names: Iterable[str]) -> str:
+    """a, b and c."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _size(change: Difference) -> Finding:

@@ -160,5 +160,8 @@ RULES: Mapping[str, Rule] = {
     "orbit_rs_lock_timeout": _count(0),
     "orbit_rs_soak": _count(0),
     "orbit_rs_revision": _count(0, ""),
+    "orbit_rs_replicas": _count(0, ""),
+    "orbit_rs_min_replicas": _count(0, ""),
+    "orbit_rs_max_replicas": _count(0, ""),
     "orbit_rs_version": _text(r"[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}", "a tag has letters, digits, '_', '.' and '-'"),
 }

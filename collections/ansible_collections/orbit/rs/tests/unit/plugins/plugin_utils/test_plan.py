@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Plan, Snapshot
-from ansible_collections.orbit.rs.plugins.plugin_utils.plan import DEPLOY, actions, adoptable, make_plan, needs_helm
+from ansible_collections.orbit.rs.plugins.plugin_utils.plan import (
+    DEPLOY,
+    actions,
+    adoptable,
+    make_plan,
+    needs_helm,
+    wiped,
+)
 from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils import data
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,8 +87,18 @@ def test_a_change_in_the_inventory_makes_one_step(name: str, path: str, value: A
             "version",
             "set orbitServer.image.tag: v0.1.0. To change the version: ansible-playbook orbit.rs.upgrade",
         ),
-        ("spec|replicas", 5, "replicas", "set orbitServer.replicaCount: 3. To change it: scale"),
-        ("spec|replicas", 1, "replicas", "set orbitServer.replicaCount: 3. To change it: scale"),
+        (
+            "spec|replicas",
+            5,
+            "replicas",
+            "replicaCount: 3. To change it: ansible-playbook orbit.rs.scale",
+        ),
+        (
+            "spec|replicas",
+            1,
+            "replicas",
+            "replicaCount: 3. To change it: ansible-playbook orbit.rs.scale",
+        ),
         ("spec|volumeClaimTemplates|0|spec|resources|requests|storage", "20Gi", "volumes", "grow_storage"),
         ("spec|volumeClaimTemplates|0|spec|resources|requests|storage", "5Gi", "volumes", "never shrinks"),
         ("spec|volumeClaimTemplates|0|spec|storageClassName", "fast", "immutable field", "reshape"),
@@ -278,6 +295,61 @@ def test_an_upgrade_that_is_allowed_is_a_step() -> None:
     desired = data.wanted(changed(data.STATEFULSET, IMAGE, NEW))
     plan = make_plan(desired, data.deployed(), (), DEPLOY | {"upgrade"})
     assert (kinds(plan), plan.refused, plan.steps[0].risk) == (["upgrade"], False, "restarts_pods")
+
+
+SCALE = DEPLOY | {"scale_out", "scale_in"}
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "steps", "words"),
+    [
+        (4, (), ["scale_out"], ""),
+        (2, (), ["scale_in"], "orbit-server-2 would go, and nothing else has their data"),
+        (1, (), ["scale_in"], "orbit-server-1 and orbit-server-2 would go"),
+        (2, ("remove_data_owner",), ["scale_in"], ""),
+    ],
+)
+def test_ordinals_are_added_freely_and_removed_when_somebody_confirms_it(
+    count: int, more: tuple[Any, ...], steps: list[str], words: str
+) -> None:
+    desired = data.wanted(changed(data.STATEFULSET, "spec|replicas", count))
+    plan = make_plan(desired, data.deployed(), (), SCALE.union(more))
+    assert kinds(plan) == steps
+    assert plan.steps[0].risk == ("safe" if count > 3 else "removes_data_owner")
+    assert not plan.steps[0].restarts
+    assert [item.seen for item in plan.refusals if words not in item.seen] == []
+    assert plan.refused is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("made", "life"),
+    [("2020-01-01T00:00:00Z", "an earlier release"), ("2027-01-01T00:00:00Z", "before it was scaled in")],
+)
+def test_volumes_of_an_earlier_life_are_named_adopted_or_deleted(made: str, life: str) -> None:
+    desired = data.wanted(changed(data.STATEFULSET, "spec|replicas", 4))
+    live = data.deployed()
+    live.objects[data.STATEFULSET]["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    old = data.claim(3)
+    old["metadata"]["creationTimestamp"] = made
+    live = dataclasses.replace(live, claims=(*live.claims, old))
+
+    plan = make_plan(desired, live, (), SCALE)
+    assert plan.refused
+    assert old["metadata"]["name"] in plan.refusals[0].seen
+    assert life in plan.refusals[0].seen
+
+    plan = make_plan(desired, live, (), SCALE | {"adopt_volumes"})
+    assert (kinds(plan), plan.refused, wiped(plan)) == (["scale_out"], False, [])
+
+    plan = make_plan(desired, live, (), SCALE | {"wipe_volumes"})
+    assert (kinds(plan), plan.refused) == (["wipe_volumes", "scale_out"], False)
+    assert wiped(plan) == [old["metadata"]["name"]]
+    assert plan.steps[0].risk == "destroys_data"
+
+
+def test_number_and_template_do_not_change_in_one_run() -> None:
+    objs = data.change(changed(data.STATEFULSET, "spec|replicas", 4), data.STATEFULSET, f"{TEMPLATE}|env", None)
+    assert make_plan(data.wanted(objs), data.deployed(), (), SCALE).refused
 
 
 @pytest.mark.parametrize("ready", [True, False])
