@@ -79,6 +79,7 @@ CASES = [
     ("orbit_rs_diagnose_dir", __file__, "it is a file, and must be a folder"),
     ("orbit_rs_drift_report", str(ROOT), "it is a folder, and must be a file"),
     ("orbit_rs_history_html", "/nowhere/history.html", "there is no folder /nowhere"),
+    ("orbit_rs_destroy_data", {"orders": None}, "orbit_rs_destroy_data is a map: it must be text"),
     ("orbit_rs_replicas", -1, "orbit_rs_replicas is -1: it must be a whole number, 0 or more"),
     ("orbit_rs_min_replicas", -1, "orbit_rs_min_replicas is -1: it must be a whole number, 0 or more"),
     ("orbit_rs_max_replicas", -1, "orbit_rs_max_replicas is -1: it must be a whole number, 0 or more"),

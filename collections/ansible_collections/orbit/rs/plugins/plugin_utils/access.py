@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import objects
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Request, Snapshot
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Request, Snapshot, listed
 
 # Made by every rollout, whether something differs or not: verbs, resource, group. Ports are forwarded over a websocket,
 # which is a `get`, and from Kubernetes 1.35 on has to be allowed as `create`, too.
@@ -122,10 +122,6 @@ def findings(forbidden: Sequence[Request]) -> Iterator[Finding]:
         yield Finding(
             "error",
             "permission",
-            f"This account may not {_words(missing)} {resource}{where}; a rollout needs that.",
+            f"This account may not {listed(missing)} {resource}{where}; a rollout needs that.",
             f"Have these verbs added to its role; test it with: kubectl auth can-i {missing[0]} {resource}{option}",
         )
-
-
-def _words(items: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(items[:-1]), items[-1])))

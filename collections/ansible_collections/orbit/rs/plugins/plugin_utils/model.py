@@ -10,7 +10,7 @@ return these types and touch nothing; only cluster, helm, tools and gate talk to
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 # A Kubernetes object as the API serves it or a chart renders it.
@@ -236,3 +236,9 @@ class OrbitError(Exception):
         super().__init__(f"{seen}\n{remedy}" if remedy else seen)
         self.seen = seen
         self.remedy = remedy
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a sentence: a, b and c."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -29,6 +29,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Snapshot,
     Step,
     StepKind,
+    listed,
 )
 
 # Fields of a StatefulSet's spec that the API server lets change.
@@ -374,7 +375,7 @@ def _scale(
         return
     server = change.object.rpartition("/")[2]
     touched = range(*sorted((int(change.found), int(change.wanted))))
-    pods = _names(f"{server}-{ordinal}" for ordinal in touched)
+    pods = listed(f"{server}-{ordinal}" for ordinal in touched)
     if any(item.object == change.object and _within(item.path, _TEMPLATE) for item in changes):
         refusals.append(
             Finding(
@@ -388,7 +389,7 @@ def _scale(
         stale = _stale(desired, snapshot, touched)
         if stale and "wipe_volumes" in allowed:
             gone = tuple(Difference(objects.key(claim), "", None, objects.PRESENT) for claim in stale)
-            names = _names(claim["metadata"]["name"] for claim in stale)
+            names = listed(claim["metadata"]["name"] for claim in stale)
             yield Step("wipe_volumes", "destroys_data", f"delete {names}, with the data of an earlier life", gone)
         elif stale and "adopt_volumes" not in allowed:
             refusals.append(_stale_volumes(stale, snapshot, server, desired.release))
@@ -446,12 +447,6 @@ def wiped(plan: Plan) -> list[str]:
     """Names of the claims that the plan deletes."""
     steps = (step for step in plan.steps if step.kind == "wipe_volumes")
     return [item.object.rpartition("/")[2] for step in steps for item in step.differences]
-
-
-def _names(names: Iterable[str]) -> str:
-    """a, b and c."""
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _size(change: Difference) -> Finding:

@@ -137,6 +137,7 @@ _NAME = "a name has lower case letters, digits and '-', and begins and ends with
 RULES: Mapping[str, Rule] = {
     "orbit_rs_release": _text(_DNS, _NAME, 53, empty=False),
     "orbit_rs_namespace": _text(_DNS, _NAME, 63, empty=False),
+    "orbit_rs_destroy_data": _text(_DNS, _NAME, 53),
     "orbit_rs_namespace_labels": _labels,
     "orbit_rs_storage_class": _text(rf"{_DNS}(?:\.{_DNS})*", f"{_NAME}, with dots in between", 253),
     "orbit_rs_storage_snapshot_class": _text(rf"{_DNS}(?:\.{_DNS})*", f"{_NAME}, with dots in between", 253),

@@ -65,6 +65,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("orbit_rs_release", "", "it must not be empty"),
     ("orbit_rs_namespace", {"a": 1}, "a map: it must be text"),
     ("orbit_rs_namespace", "a.b", "lower case letters"),
+    ("orbit_rs_destroy_data", "Orders", "lower case letters"),
     ("orbit_rs_namespace_labels", {"team": True}, "the label team needs text"),
     ("orbit_rs_namespace_labels", {"a/b/c": "x"}, "a/b/c is not the name of a label"),
     ("orbit_rs_namespace_labels", {"team": "a b"}, "the label team needs text"),
