@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, converge, diagnose, helm, plan, report
+from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, converge, helm, plan, report
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect, wish_of
 from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, OrbitError, Patience, Plan
@@ -45,17 +46,24 @@ class ActionModule(OrbitAction):
         with api:
             run = converge.Run(api, helm_command, release, wish_of(options), orders, self.say, apply)
             keep = options["diagnose_on_failure"] and not self.check
-            where = options["diagnose_dir"], options["diagnose_keep"]
-            on_failure = diagnose.OnFailure(api, helm_command, release, run.wish, *where, self.say)
+
+            @functools.cache
+            def keeper() -> Any:
+                # Much code that is seldom needed.
+                from ansible_collections.orbit.rs.plugins.plugin_utils.diagnose import OnFailure
+
+                where = options["diagnose_dir"], options["diagnose_keep"]
+                return OnFailure(api, helm_command, release, run.wish, *where, self.say)
+
             if keep:
-                run.failing = on_failure
+                run.failing = lambda error: keeper()(error)
             try:
                 result = run.run()
             except OrbitError as error:
                 if not (keep and run.begun):
                     raise
-                on_failure(error)
-                raise on_failure.named(error) from error
+                keeper()(error)
+                raise keeper().named(error) from error
         made, wanted = result.plan, result.wanted
         return {
             "changed": bool(made.steps or result.restarted),

@@ -225,7 +225,7 @@ def _together(calls: Mapping[str, Callable[[], Any]], seconds: float, missing: l
                 found[name] = answer
 
     # Daemons, so that one that hangs holds nobody up.
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(len(calls), 12))]
+    threads = [threading.Thread(target=work, daemon=True) for dummy in range(min(len(calls), 12))]
     end = time.monotonic() + seconds
     for thread in threads:
         thread.start()

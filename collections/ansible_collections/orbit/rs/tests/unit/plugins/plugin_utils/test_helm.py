@@ -112,9 +112,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
     tool = Helm(shutil.which("helm") or "")
     tool._run("package", str(CHART), f"--destination={folder}")
     tool._run("repo", "index", str(folder))
+    (archive,) = folder.glob("*.tgz")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield next(folder.glob("*.tgz")), f"http://127.0.0.1:{server.server_address[1]}"
+        yield archive, f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 
 

@@ -109,4 +109,4 @@ def test_bad(name: str, value: Any, says: str) -> None:
 
 
 def test_every_rule_has_a_bad_value() -> None:
-    assert {name for name, *_ in BAD} == set(variables.RULES)
+    assert {name for name, *dummy in BAD} == set(variables.RULES)
