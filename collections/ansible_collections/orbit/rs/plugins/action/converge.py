@@ -24,7 +24,7 @@ class ActionModule(OrbitAction):
 
         def apply(made: Plan, wanted: Desired, held: Held) -> None:
             with helm_command.guarded(held) as command:
-                self._helm(options, command, wanted, {**wanted.values, "planDigest": made.hash})
+                self._helm(options, helm_command, command, wanted, {**wanted.values, "planDigest": made.hash})
             held.check()
 
         orders = converge.Orders(
@@ -78,7 +78,7 @@ class ActionModule(OrbitAction):
             "seconds": run.seconds,
         }
 
-    def _helm(self, options: Options, command: str, wanted: Desired, values: dict[str, Any]) -> None:
+    def _helm(self, options: Options, tool: helm.Helm, command: str, wanted: Desired, values: dict[str, Any]) -> None:
         """Apply the release with kubernetes.core.helm. Raises OrbitError."""
         arguments = {
             "binary_path": command,
@@ -92,7 +92,7 @@ class ActionModule(OrbitAction):
             # The rollout is watched here, which says more and ends sooner than Helm's own wait.
             "wait": False,
             # Helm 4 applies on the server by default and then fails on every field that somebody else has touched.
-            "server_side": None if options["helm_version"].startswith("v3") else "false",
+            "server_side": None if tool.version().startswith("v3") else "false",
         }
         done = self._execute_module(
             module_name="kubernetes.core.helm",

@@ -35,6 +35,10 @@ options:
     description: The helm command.
     type: path
     default: helm
+  helm_version:
+    description: Its version, such as C(v4.3.1), which M(orbit.rs.tools) returns. Empty means to ask it.
+    type: str
+    default: ""
 requirements:
   - kubectl, 1.24 or newer, on the control host
   - helm, 3.14 or newer, on the control host

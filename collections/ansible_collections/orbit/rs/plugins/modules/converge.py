@@ -109,10 +109,6 @@ options:
     description: Hash of the plan that was approved. When it is set, a plan with steps and another hash is refused.
     type: str
     default: ""
-  helm_version:
-    description: Version of the helm command, such as C(v4.3.1).
-    type: str
-    default: v4
 requirements:
   - the collection kubernetes.core
 extends_documentation_fragment:

@@ -92,8 +92,8 @@ def _short(path: str) -> str:
 def connect(options: Options) -> tuple[Cluster, Helm, Release]:
     """Cluster, Helm and release of the options of the fragment `connection`."""
     where = {"kubeconfig": options["kubeconfig"], "context": options["context"]}
-    release = Release(options["release"], options["namespace"])
-    return Cluster(options["kubectl"], **where), Helm(options["helm"], **where), release
+    helm = Helm(options["helm"], **where, version=options["helm_version"])
+    return Cluster(options["kubectl"], **where), helm, Release(options["release"], options["namespace"])
 
 
 def wish_of(options: Options) -> Wish:

@@ -16,6 +16,7 @@ import functools
 import http.client
 import importlib
 import json
+import queue
 import re
 import socket
 import subprocess
@@ -37,7 +38,6 @@ PARALLEL = 8
 
 # Port forwarding as websockets carry it: for each port a channel of data and one of errors.
 _FORWARD = "v4.channel.k8s.io"
-_DATA = b"\x00"
 
 # Ends kubectl and removes its files when this process ends, however it ends: then the pipe on stdin closes. The end of
 # kubectl itself shows as the end of its output, so the shell must not hold that open.
@@ -258,6 +258,11 @@ class Cluster:
         """Read one object or list. Raises ApiError."""
         return self.request("GET", path)
 
+    def version(self) -> str:
+        """Version of Kubernetes, such as v1.37.2; "" when it may not be read. Raises ApiError."""
+        answer = self.get_all(["/version"])[0]
+        return "" if isinstance(answer, ApiError) else str(answer["gitVersion"])
+
     def find(self, path: str) -> Object | None:
         """Read one object; None when it does not exist. Raises ApiError."""
         try:
@@ -344,63 +349,94 @@ class Cluster:
     def forward(self, namespace: str, pod: str, ports: Sequence[int]) -> Iterator[dict[int, int]]:
         """Forward ports of a pod; yields the local port on 127.0.0.1 of each. Raises ApiError."""
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports="
+
+        def tunnel(*ports: int) -> _Tunnel:
+            return _Tunnel(self.websocket(path + "&ports=".join(map(str, ports)), _FORWARD), len(ports))
+
         wanted = sorted(set(ports))
+        done = threading.Event()
         with contextlib.ExitStack() as stack:
-            # The first connection to each port is made now: that the pod cannot be reached shows at once.
-            tunnels = parallel(lambda port: self.websocket(f"{path}{port}", _FORWARD), wanted)
+            # The first connection to each port is made now, all in one: that the pod cannot be reached shows at once.
+            first = stack.enter_context(contextlib.closing(tunnel(*wanted)))
             local = {}
-            for port, tunnel in zip(wanted, tunnels, strict=True):
+            for number, port in enumerate(wanted):
                 server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
                 local[port] = server.getsockname()[1]
-                again = functools.partial(self.websocket, f"{path}{port}", _FORWARD)
-                threading.Thread(target=_serve, args=(server, tunnel, again), daemon=True).start()
-                stack.callback(tunnel.shutdown)
+                again = functools.partial(tunnel, port)
+                threading.Thread(target=_serve, args=(server, first, number, again, done), daemon=True).start()
                 # Closing a socket does not wake the thread that accepts on it.
                 stack.callback(_knock, local[port])
+            stack.callback(done.set)
             yield local
 
 
-def _serve(server: socket.socket, tunnel: WebSocket | None, again: Callable[[], WebSocket]) -> None:
-    """Carry every connection to `server` through a tunnel of its own, until the server is closed."""
+class _Tunnel:
+    """A websocket to ports of a pod. Each has two channels, for data and for errors, that begin with its number."""
+
+    def __init__(self, websocket: WebSocket, ports: int) -> None:
+        self._websocket = websocket
+        self._arrived = [queue.SimpleQueue[bytes]() for dummy in range(ports)]  # b"" is the end
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def close(self) -> None:
+        """End all connections."""
+        self._websocket.shutdown()
+
+    def carry(self, connection: socket.socket, number: int) -> None:
+        """Carry a connection to and from the port of that number, until either side ends it."""
+        for pump in (self._up, self._down):
+            threading.Thread(target=pump, args=(connection, number), daemon=True).start()
+
+    def _read(self) -> None:
+        begun = set()
+        with contextlib.suppress(Exception):  # however it ends, the clients must see it
+            while frame := self._websocket.recv():
+                number, error = divmod(frame[0], 2)
+                if frame[0] not in begun:
+                    begun.add(frame[0])
+                elif frame[1:]:  # on the channel of errors: the pod does not listen there
+                    self._arrived[number].put(b"" if error else frame[1:])
+        for arrived in self._arrived:
+            arrived.put(b"")
+
+    def _up(self, connection: socket.socket, number: int) -> None:
+        with contextlib.suppress(Exception):
+            while block := connection.recv(1 << 16):
+                self._websocket.send_binary(bytes((2 * number,)) + block)
+        self._arrived[number].put(b"")
+        if len(self._arrived) == 1:  # nobody else uses it, and the pod sees the end only by this
+            self.close()
+
+    def _down(self, connection: socket.socket, number: int) -> None:
+        with contextlib.suppress(OSError):
+            while content := self._arrived[number].get():
+                connection.sendall(content)
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+
+
+def _serve(
+    server: socket.socket, first: _Tunnel, number: int, again: Callable[[], _Tunnel], done: threading.Event
+) -> None:
+    """Carry the first connection to `server` through `first`, each other through a tunnel of its own, until `done`."""
+    shared: _Tunnel | None = first
     while True:
         try:
             connection, dummy = server.accept()
         except OSError:
             return
+        if done.is_set():
+            connection.close()
+            return
+        if shared:
+            shared.carry(connection, number)
+            shared = None
+            continue
         try:
-            tunnel = tunnel or again()
+            again().carry(connection, 0)
         except OrbitError:
             connection.close()
-            continue
-        for pump in (_up, _down):
-            threading.Thread(target=pump, args=(connection, tunnel), daemon=True).start()
-        tunnel = None
-
-
-def _up(connection: socket.socket, tunnel: WebSocket) -> None:
-    """From the client to the pod."""
-    # However either side ends, the other one must see it.
-    with contextlib.suppress(Exception):
-        while block := connection.recv(1 << 16):
-            tunnel.send_binary(_DATA + block)
-    tunnel.shutdown()
-
-
-def _down(connection: socket.socket, tunnel: WebSocket) -> None:
-    """From the pod to the client. Each of the two channels begins with the number of the port."""
-    started = set()
-    with contextlib.suppress(Exception):
-        while frame := tunnel.recv():
-            channel, content = frame[:1], frame[1:]
-            if channel not in started:
-                started.add(channel)
-            elif channel == _DATA:
-                connection.sendall(content)
-            elif content:  # the error channel: the pod does not listen there
-                break
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-    connection.close()
 
 
 def _knock(port: int) -> None:

@@ -69,7 +69,7 @@ def compare(
 
     Unless `acting`, what the account may not do is only a warning: somebody else may.
     """
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(snapshot.read, cluster, helm, release)
         effective, findings = _values(wish)
         if _autoscales(effective) and "replicaCount" in (wish.overrides.get("orbitServer") or {}):
@@ -80,13 +80,18 @@ def compare(
         platform, outdated = _platform(release, wish)
         chart = _chart(helm, wish)
         name, app_version = helm.chart(chart)
+        # Helm renders while the cluster is read, unless an autoscaler owns the count: that has to be read first.
+        rendering = None
+        if not _autoscales(effective):
+            rendering = pool.submit(_render, helm, release, chart, effective, cluster.version())
         live = reading.result()
-        # What is known of the cluster is read while Helm renders.
         stored = live.release.objects if live.release else ()
         known = (*stored, *platform, *snapshot.volumes(live))
         reading = pool.submit(snapshot.read_objects, cluster, live, known)
-        effective = _with_live_count(cluster, effective, live)
-        rendered = _render(helm, release, chart, effective, live.kubernetes)
+        if rendering is None:
+            effective = _with_live_count(cluster, effective, live)
+            rendering = pool.submit(_render, helm, release, chart, effective, live.kubernetes)
+        rendered = rendering.result()
         if count := _bounded(rendered):
             effective = _with_count(effective, count)
             rendered = _render(helm, release, chart, effective, live.kubernetes)

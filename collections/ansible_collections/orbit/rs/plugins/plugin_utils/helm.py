@@ -144,8 +144,9 @@ EXPLANATIONS: tuple[cluster.Explanation, ...] = (
 class Helm:
     """The helm command, for one cluster."""
 
-    def __init__(self, binary: str, kubeconfig: str = "", context: str = "") -> None:
+    def __init__(self, binary: str, kubeconfig: str = "", context: str = "", version: str = "") -> None:
         self._binary = binary
+        self._version = version
         self._connection = []
         if kubeconfig:
             self._connection.append(f"--kubeconfig={kubeconfig}")
@@ -192,7 +193,8 @@ class Helm:
 
     def version(self) -> str:
         """Version of helm, such as v4.3.1."""
-        return self._run("version", "--template={{.Version}}").strip()
+        self._version = self._version or self._run("version", "--template={{.Version}}").strip()
+        return self._version
 
     def status(self, release: Release) -> HelmRelease | None:
         """Newest revision of a release whatever its status, pending included; None when there is none."""

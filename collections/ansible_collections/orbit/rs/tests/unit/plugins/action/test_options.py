@@ -10,7 +10,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils import action, addons, de
 
 PLUGINS = Path(action.__file__).parents[1]
 NAMES = sorted(file.stem for file in (PLUGINS / "action").glob("[a-z]*.py"))
-CONNECTION = {"release", "namespace", "kubeconfig", "context", "kubectl", "helm"}
+CONNECTION = {"release", "namespace", "kubeconfig", "context", "kubectl", "helm", "helm_version"}
 
 
 def test_each_action_has_its_documentation() -> None:

@@ -284,13 +284,13 @@ def pods(tmp_path: Path) -> Iterator[str]:
     async def forward(request: web.Request) -> web.StreamResponse:
         if request.match_info["pod"] != "pod-0":
             return web.json_response({"reason": "NotFound", "message": 'pods "x" not found'}, status=404)
-        number = int(request.query["ports"])
         tunnel = web.WebSocketResponse(protocols=["v4.channel.k8s.io"])
         await tunnel.prepare(request)
-        for channel in (b"\x00", b"\x01"):
-            await tunnel.send_bytes(channel + number.to_bytes(2, "little"))
-        if number == 1:
-            await tunnel.send_bytes(b"\x01connection refused")
+        for number, port in enumerate(map(int, request.query.getall("ports"))):
+            for channel in (2 * number, 2 * number + 1):
+                await tunnel.send_bytes(bytes((channel,)) + port.to_bytes(2, "little"))
+            if port == 1:
+                await tunnel.send_bytes(bytes((2 * number + 1,)) + b"connection refused")
         async for message in tunnel:
             await tunnel.send_bytes(message.data)
         return tunnel
@@ -316,7 +316,7 @@ def pods(tmp_path: Path) -> Iterator[str]:
 
 def test_forward(pods: str) -> None:
     with Cluster(KUBECTL, pods) as cluster, cluster.forward("ns", "pod-0", [6379, 1]) as ports:
-        for dummy in range(3):  # every connection has a tunnel of its own
+        for dummy in range(3):  # the first goes through the tunnel of all ports, the others through their own
             with socket.create_connection(("127.0.0.1", ports[6379]), 5) as one:
                 for size in (1, 100_000):
                     one.sendall(b"x" * size)
