@@ -422,7 +422,7 @@ FIELDS: list[tuple[str, str, list[Any]]] = [
     (data.STATEFULSET, f"{TEMPLATE}|resources|limits|memory", ["1Gi", "1024Mi", "2Gi", None]),
     (data.STATEFULSET, f"{TEMPLATE}|env", [[{"name": "A", "value": "1"}], [{"name": "B", "value": "1"}], [], None]),
     (data.STATEFULSET, "spec|template|spec|priorityClassName", ["high", None]),
-    (data.STATEFULSET, "spec|replicas", [2, 3]),
+    (data.STATEFULSET, "spec|replicas", [2, 3, 5]),
     (data.STATEFULSET, IMAGE, ["orbit-rs/orbit-server:v0.1.0", NEW, "mirror/orbit-server:v0.1.0"]),
 ]
 Edits = list[tuple[int, int]]
@@ -487,6 +487,18 @@ def test_every_plan_is_complete_stable_and_converges(
 
     if not plan.refused:
         assert make_plan(desired, applied(desired, snapshot), ()).steps == ()
+
+
+@given(edits, edits, edits, missing, st.sets(st.sampled_from(["upgrade", "scale_out", "scale_in", "wipe_volumes"])))
+def test_no_owner_of_data_goes_unasked(
+    wanted: Edits, stored: Edits, live: Edits, absent: set[str], more: set[Any]
+) -> None:
+    desired, snapshot = history(wanted, stored, live, absent)
+    snapshot = dataclasses.replace(snapshot, claims=(*snapshot.claims, data.claim(3), data.claim(4)))
+    plan = make_plan(desired, snapshot, (), DEPLOY | more)
+    if not plan.refused:
+        assert "removes_data_owner" not in {step.risk for step in plan.steps}
+        assert ("destroys_data" in {step.risk for step in plan.steps}) <= ("wipe_volumes" in more)
 
 
 @given(edits)
