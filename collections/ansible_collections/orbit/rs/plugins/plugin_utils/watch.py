@@ -215,9 +215,12 @@ class Watch:
         return next(state for state in self.look().ordinals if state.ordinal == ordinal)
 
     def mark(self, ordinal: int) -> None:
-        """Write to an ordinal until it stops; every later gate sees that nothing of it is lost. Raises OrbitError."""
+        """Write to an ordinal until it stops; every later gate sees that nothing of it is lost. Raises OrbitError.
+
+        Without a volume of its own an ordinal forgets by intent, and nothing is written.
+        """
         port = container_ports(self.statefulset).get("redis")
-        if port and ordinal not in self._marks:
+        if port and self.statefulset["spec"].get("volumeClaimTemplates") and ordinal not in self._marks:
             pod = f"{self.statefulset['metadata']['name']}-{ordinal}"
             mark = gate.Mark(self._cluster, self._release.namespace, pod, port, self.tls)
             mark.start()
