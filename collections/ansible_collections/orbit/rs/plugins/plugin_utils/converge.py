@@ -165,7 +165,7 @@ class Run:
             )
         made = plan.make_plan(wanted, live, findings, self.orders.allowed)
         if any(step.kind == "upgrade" for step in made.steps):
-            more = (*self._backup(), *self._one_way(wanted), *self._rehearsal(live))
+            more = (*self._backup(), *self._one_way(wanted), *self._rehearsal(wanted, live))
             made = dataclasses.replace(made, findings=(*made.findings, *more))
         return wanted, live, made
 
@@ -197,12 +197,13 @@ class Run:
             )
         ]
 
-    def _rehearsal(self, live: Snapshot) -> list[Finding]:
-        """An error for each permission that a rehearsal lacks."""
+    def _rehearsal(self, wanted: Desired, live: Snapshot) -> list[Finding]:
+        """What stands against a rehearsal: permissions that it lacks, volumes that are made by hand."""
         if not self.orders.rehearse:
             return []
         needed = rehearsal.requests(self.release)
-        return list(access.findings(snapshot.refused(self.cluster, live, needed, self.release.namespace)))
+        refused = access.findings(snapshot.refused(self.cluster, live, needed, self.release.namespace))
+        return [*refused, *rehearsal.findings(objects.find(wanted.objects, "StatefulSet") or {})]
 
     def _show(self, made: Plan) -> None:
         show(made, self.release, self.orders.plan_hash, self.say)

@@ -11,10 +11,17 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError, Patience, Release, Request
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
+    Finding,
+    Object,
+    OrbitError,
+    Patience,
+    Release,
+    Request,
+)
 from ansible_collections.orbit.rs.plugins.plugin_utils.watch import Watch
 
 _LONGEST = 40  # what a StatefulSet's name may have before "-rehearsal": the names of its pods become labels
@@ -68,6 +75,18 @@ def requests(release: Release) -> list[Request]:
         ("delete", "persistentvolumeclaims", ""),
     )
     return [Request(verb, resource, group, release.namespace) for verb, resource, group in needed]
+
+
+def findings(wanted: Object) -> Iterator[Finding]:
+    """An error when the copy would take a volume that somebody has made for an ordinal."""
+    for template in wanted.get("spec", {}).get("volumeClaimTemplates") or ():
+        if template["spec"].get("storageClassName") == "" or template["spec"].get("selector"):
+            yield Finding(
+                "error",
+                "rehearsal",
+                f"The volumes of {template['metadata']['name']} are made by hand; a rehearsal would take one.",
+                "To upgrade without a rehearsal: -e orbit_rs_rehearsal=false",
+            )
 
 
 def name(live: Object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 from ansible_collections.orbit.rs.plugins.plugin_utils import rehearsal
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Release
 
@@ -74,3 +75,18 @@ def test_what_is_live_stays_as_it_is() -> None:
 def test_a_long_name_leaves_room_for_the_label_of_its_revision() -> None:
     live = {**LIVE, "metadata": {**LIVE["metadata"], "name": f"{'a' * 39}-server"}}
     assert rehearsal.name(live) == f"{'a' * 39}-rehearsal"
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        ({}, 0),
+        ({"storageClassName": "fast"}, 0),
+        ({"storageClassName": ""}, 1),
+        ({"selector": {"matchLabels": {"disk": "a"}}}, 1),
+    ],
+)
+def test_it_takes_no_volume_that_was_made_for_an_ordinal(spec: dict[str, Any], found: int) -> None:
+    live = copy.deepcopy(LIVE)
+    live["spec"]["volumeClaimTemplates"][0]["spec"] = spec
+    assert len(list(rehearsal.findings(live))) == found
