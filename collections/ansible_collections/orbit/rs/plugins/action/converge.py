@@ -55,14 +55,17 @@ class ActionModule(OrbitAction):
                 where = options["diagnose_dir"], options["diagnose_keep"]
                 return OnFailure(api, helm_command, release, run.wish, *where, self.say)
 
+            def failing(error: OrbitError) -> None:
+                keeper()(error)
+
             if keep:
-                run.failing = lambda error: keeper()(error)
+                run.failing = failing
             try:
                 result = run.run()
             except OrbitError as error:
                 if not (keep and run.begun):
                     raise
-                keeper()(error)
+                failing(error)
                 raise keeper().named(error) from error
         made, wanted = result.plan, result.wanted
         return {
