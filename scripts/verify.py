@@ -98,7 +98,7 @@ def check_steps() -> list[Step]:
         Step("yamllint", ("yamllint", "--strict", ".")),
         Step("changelog", ("antsibull-changelog", "lint"), folder=COLLECTION),
         Step("types", ("mypy", *(word for package in typed for word in ("--package", package)))),
-        pytest("repository", "tests"),
+        pytest("repository", "--numprocesses=2", "--dist=loadfile", "tests"),
         pytest("unit and chart", "--numprocesses=2", f"{COLLECTION}/tests/unit"),
         pytest("test bed", "--numprocesses=2", "-m", "not cluster", "testbed"),
         Step("ansible-lint", ("ansible-lint", "--offline"), {"ANSIBLE_INVENTORY": "inventories/kind"}),
