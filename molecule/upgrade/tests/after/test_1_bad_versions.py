@@ -45,8 +45,8 @@ def test_a_bad_version_is_brought_back(deployed, clients, case):
     patience = ("-e", f"orbit_rs_rollout_timeout={seconds}", "-e", "orbit_rs_gate_timeout=5")
     ended = upgrade(deployed, version, *patience, "-e", "orbit_rs_rehearsal=false")
     assert ended.returncode != 0, ended.stdout
-    assert says in ended.stdout
-    assert "Rolled back: all 3 ordinals are on revision" in ended.stdout
+    assert says in " ".join(ended.stdout.split()), ended.stdout
+    assert "Rolled back: all 3 ordinals are on revision" in " ".join(ended.stdout.split())
     is_back(deployed, clients)
 
 
@@ -58,8 +58,8 @@ def test_a_rehearsal_finds_a_bad_version_before_any_ordinal_restarts(deployed, c
     before = [pod["metadata"]["uid"] for pod in deployed.pods()]
     ended = upgrade(deployed, version, "-e", "orbit_rs_gate_timeout=5")
     assert ended.returncode != 0, ended.stdout
-    assert "The rehearsal of the new version failed; no ordinal was restarted." in ended.stdout
-    assert says in ended.stdout
+    assert "The rehearsal of the new version failed; no ordinal was restarted." in " ".join(ended.stdout.split())
+    assert says in " ".join(ended.stdout.split()), ended.stdout
     is_back(deployed, clients)
     assert [pod["metadata"]["uid"] for pod in deployed.pods()] == before
     left = deployed.get("statefulsets,pods,persistentvolumeclaims --selector orbit.rs/rehearsal")["items"]
@@ -107,5 +107,5 @@ def test_a_failure_at_a_later_ordinal_brings_the_earlier_ones_back(deployed, cli
     assert ended.returncode != 0, ended.stdout
     assert f"ordinal {ordinal} restarts, {3 - ordinal} of 3" in ended.stdout
     assert "this ordinal stays where it is" in " ".join(ended.stdout.split()), ended.stdout
-    assert "Rolled back: all 3 ordinals" in ended.stdout
+    assert "Rolled back: all 3 ordinals" in " ".join(ended.stdout.split())
     is_back(deployed, clients)

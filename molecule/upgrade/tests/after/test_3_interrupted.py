@@ -73,13 +73,15 @@ def test_of_two_runs_one_works_and_the_other_names_it(deployed):
     )
     with deployed.start_playbook("-e", VARIABLES, *version, playbook="upgrade") as first:
         assert first.stdout is not None
+        said = []
         for line in first.stdout:
+            said.append(line)
             if "restarts, 1 of 3" in line:
                 break
         second = deployed.try_playbook("-e", VARIABLES, *version, playbook="upgrade")
-        rest = first.stdout.read()
+        said.append(first.stdout.read())
         first.wait()
-    assert first.returncode == 0, rest
+    assert first.returncode == 0, "".join(said)
     assert second.returncode != 0
     assert re.search(r"Another run is at work on orbit-rs in namespace \S+: \S+@\S+, upgrade, since", second.stdout)
     holder = deployed.get("lease orbit-rs.orbit.rs")["spec"].get("holderIdentity")

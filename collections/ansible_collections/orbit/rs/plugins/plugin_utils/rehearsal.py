@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 
+from ansible_collections.orbit.rs.plugins.plugin_utils import report
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Finding,
@@ -24,6 +26,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
 )
 from ansible_collections.orbit.rs.plugins.plugin_utils.watch import Watch
 
+LOOK_SECONDS = 0.5
 _LONGEST = 40  # what a StatefulSet's name may have before "-rehearsal": the names of its pods become labels
 
 
@@ -42,6 +45,7 @@ class Rehearsal:
         It stays when it is not good, so that its log can be read. Raises OrbitError.
         """
         self.remove(live)
+        self._until_gone(live, patience.rollout)
         trial = scratch(live, self.release)
         self.say(f"rehearsal: {name(live)}-0 runs the new version without clients, on a volume of its own")
         try:
@@ -60,11 +64,34 @@ class Rehearsal:
 
     def remove(self, live: Object) -> None:
         """Delete the copy and its volumes; nothing when there is none. Raises ApiError."""
+        copied, *volumes = self._paths(live)
+        if self.cluster.delete(copied):
+            for volume in volumes:
+                self.cluster.delete(volume)
+
+    def _paths(self, live: Object) -> list[str]:
+        """API paths of the copy and its claims."""
         where = self.release.namespace
-        if self.cluster.delete(f"/apis/apps/v1/namespaces/{where}/statefulsets/{name(live)}"):
-            for claim in live["spec"].get("volumeClaimTemplates") or ():
-                volume = f"{claim['metadata']['name']}-{name(live)}-0"
-                self.cluster.delete(f"/api/v1/namespaces/{where}/persistentvolumeclaims/{volume}")
+        claims = [claim["metadata"]["name"] for claim in live["spec"].get("volumeClaimTemplates") or ()]
+        return [
+            f"/apis/apps/v1/namespaces/{where}/statefulsets/{name(live)}",
+            *(f"/api/v1/namespaces/{where}/persistentvolumeclaims/{claim}-{name(live)}-0" for claim in claims),
+        ]
+
+    def _until_gone(self, live: Object, seconds: float) -> None:
+        """Wait for what an earlier rehearsal has left: its pod takes its time to end. Raises OrbitError."""
+        start, said = time.monotonic(), False
+        while [path for path in self._paths(live) if self.cluster.find(path)]:
+            if not said:
+                self.say("rehearsal: waiting until an earlier one is gone")
+                said = True
+            if time.monotonic() - start > seconds:
+                raise OrbitError(
+                    f"An earlier rehearsal is not gone after {report.duration(seconds)}.",
+                    f"See what holds it: kubectl get statefulsets,pods,pvc -n {self.release.namespace} "
+                    "-l orbit.rs/rehearsal",
+                )
+            time.sleep(LOOK_SECONDS)
 
 
 def requests(release: Release) -> list[Request]:
