@@ -94,7 +94,10 @@ def test_a_class_that_makes_no_volumes_is_named_and_nothing_stays(deployed):
 
 def test_an_image_without_a_shell_is_named_and_nothing_stays(deployed):
     images = [
-        name for node in deployed.get("nodes")["items"] for image in node["status"]["images"] for name in image["names"]
+        name
+        for node in deployed.get("nodes")["items"]
+        for image in node["status"]["images"]
+        for name in image["names"] or ()
     ]
     pause = next(name for name in images if "/pause:" in name)
     code, output = run(deployed, orbit_rs_storage_test=True, orbit_rs_storage_test_image=pause)
