@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ansible_collections.orbit.rs.plugins.plugin_utils import rehearsal
@@ -90,3 +90,28 @@ def test_it_takes_no_volume_that_was_made_for_an_ordinal(spec: dict[str, Any], f
     live = copy.deepcopy(LIVE)
     live["spec"]["volumeClaimTemplates"][0]["spec"] = spec
     assert len(list(rehearsal.findings(live))) == found
+
+
+class Api:
+    """As much of a cluster as removing takes."""
+
+    def __init__(self, there: bool) -> None:
+        self.there = there
+        self.deleted: list[str] = []
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        return {"kind": "StatefulSet"} if self.there else None
+
+    def delete(self, path: str) -> bool:
+        self.deleted.append(path.rpartition("/")[2])
+        return True
+
+
+@pytest.mark.parametrize(
+    ("there", "deleted"), [(True, ["orbit-server-rehearsal", "data-orbit-server-rehearsal-0"]), (False, [])]
+)
+def test_only_what_is_there_is_deleted(there: bool, deleted: list[str]) -> None:
+    """An account that never rehearses need not be allowed to delete a StatefulSet, also when a rollout goes back."""
+    api = Api(there)
+    rehearsal.Rehearsal(cast("Any", api), RELEASE, print).remove(LIVE)
+    assert api.deleted == deleted
