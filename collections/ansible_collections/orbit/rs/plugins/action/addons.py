@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import addons, cluster, helm, report
+from ansible_collections.orbit.rs.plugins.plugin_utils import addons, helm, report
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction
 from ansible_collections.orbit.rs.plugins.plugin_utils.addons import Addon
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster
@@ -54,37 +54,30 @@ class ActionModule(OrbitAction):
         unfinished = own is not None and own.status != "deployed" and own.chart.startswith(f"{_chart_name(addon)}-")
         if not unfinished and (own or found):
             return "kept", _said(own, release) or found
-        self._helm(addon, release, options)
+        self._install(addon, release, options)
         if self.check:
             return "would be installed", f"{addon.chart} {addon.version}, namespace {release.namespace}"
         self._wait(addon, release, reached, tool, options["timeout"])
         return "installed", _said(helm.stored(reached, tool, release), release)
 
-    def _helm(self, addon: Addon, release: Release, options: Options) -> None:
-        arguments = {
-            "binary_path": options["helm"],
-            "kubeconfig": options["kubeconfig"] or None,
-            "context": options["context"] or None,
-            "release_name": release.name,
-            "release_namespace": release.namespace,
-            "chart_ref": addon.chart,
-            "chart_version": addon.version or None,
-            "chart_repo_url": addon.repository or None,
-            "release_values": dict(addon.values),
-            "create_namespace": True,
-            "wait": False,
-            "timeout": f"{options['timeout']}s",  # of the chart's hooks
-        }
+    def _install(self, addon: Addon, release: Release, options: Options) -> None:
         self.say(f"{addon.name}: {'asking for' if self.check else 'installing'} {addon.chart} {addon.version}")
-        with self._heartbeat(f"{addon.name}: helm is at work"):
-            result = self._execute_module(
-                "kubernetes.core.helm",
-                module_args={name: value for name, value in arguments.items() if value is not None},
-                task_vars=self.facts,
-            )
-        if result.get("failed"):
-            said = cluster.explain(str(result.get("stderr") or result.get("msg")), helm.EXPLANATIONS)
-            raise OrbitError(f"{addon.name} cannot be installed: {said.seen}", said.remedy)
+        try:
+            with self._heartbeat(f"{addon.name}: helm is at work"):
+                self.helm(
+                    options,
+                    options["helm"],
+                    release,
+                    chart_ref=addon.chart,
+                    chart_version=addon.version or None,
+                    chart_repo_url=addon.repository or None,
+                    release_values=dict(addon.values),
+                    create_namespace=True,
+                    wait=False,
+                    timeout=f"{options['timeout']}s",  # of the chart's hooks
+                )
+        except OrbitError as error:
+            raise OrbitError(f"{addon.name} cannot be installed: {error.seen}", error.remedy) from error
 
     @contextlib.contextmanager
     def _heartbeat(self, text: str) -> Iterator[None]:

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, converge, helm, plan, report
+from ansible_collections.orbit.rs.plugins.plugin_utils import converge, plan, report
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect, wish_of
 from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, OrbitError, Patience, Plan
@@ -24,7 +24,18 @@ class ActionModule(OrbitAction):
 
         def apply(made: Plan, wanted: Desired, held: Held) -> None:
             with helm_command.guarded(held) as command:
-                self._helm(options, helm_command, command, wanted, {**wanted.values, "planDigest": made.hash})
+                self.helm(
+                    options,
+                    command,
+                    release,
+                    chart_ref=wanted.source,
+                    # It compares values only: with the hash of the plan they differ whenever there is a step.
+                    release_values={**wanted.values, "planDigest": made.hash},
+                    # The rollout is watched here, which says more and ends sooner than Helm's own wait.
+                    wait=False,
+                    # Helm 4 applies on the server by default, and then fails on fields that somebody else has touched.
+                    server_side=None if helm_command.version().startswith("v3") else "false",
+                )
             held.check()
 
         orders = converge.Orders(
@@ -80,27 +91,3 @@ class ActionModule(OrbitAction):
             "paused": result.paused,
             "seconds": run.seconds,
         }
-
-    def _helm(self, options: Options, tool: helm.Helm, command: str, wanted: Desired, values: dict[str, Any]) -> None:
-        """Apply the release with kubernetes.core.helm. Raises OrbitError."""
-        arguments = {
-            "binary_path": command,
-            "kubeconfig": options["kubeconfig"] or None,
-            "context": options["context"] or None,
-            "release_name": options["release"],
-            "release_namespace": options["namespace"],
-            "chart_ref": wanted.source,
-            # It compares values only: with the hash of the plan they differ whenever there is a step.
-            "release_values": values,
-            # The rollout is watched here, which says more and ends sooner than Helm's own wait.
-            "wait": False,
-            # Helm 4 applies on the server by default and then fails on every field that somebody else has touched.
-            "server_side": None if tool.version().startswith("v3") else "false",
-        }
-        done = self._execute_module(
-            module_name="kubernetes.core.helm",
-            module_args={name: value for name, value in arguments.items() if value is not None},
-            task_vars=self.facts,
-        )
-        if done.get("failed"):
-            raise cluster.explain(str(done.get("stderr") or done.get("msg")), helm.EXPLANATIONS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import cluster, helm, uninstall
+from ansible_collections.orbit.rs.plugins.plugin_utils import uninstall
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect
 from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
 
@@ -21,7 +21,7 @@ class ActionModule(OrbitAction):
 
         def remove(held: Held) -> None:
             with tool.guarded(held) as command:
-                self._helm(options, command)
+                self.helm(options, command, release, release_state="absent")
             held.check()
 
         with api:
@@ -41,21 +41,3 @@ class ActionModule(OrbitAction):
             "volumes": [volume.name for volume in remains.volumes],
             "destroyed": destroy and changed,
         }
-
-    def _helm(self, options: Options, command: str) -> None:
-        """Uninstall with kubernetes.core.helm. Raises OrbitError."""
-        arguments = {
-            "binary_path": command,
-            "kubeconfig": options["kubeconfig"] or None,
-            "context": options["context"] or None,
-            "release_name": options["release"],
-            "release_namespace": options["namespace"],
-            "release_state": "absent",
-        }
-        done = self._execute_module(
-            module_name="kubernetes.core.helm",
-            module_args={name: value for name, value in arguments.items() if value is not None},
-            task_vars=self.facts,
-        )
-        if done.get("failed"):
-            raise cluster.explain(str(done.get("stderr") or done.get("msg")), helm.EXPLANATIONS)

@@ -26,23 +26,6 @@ options:
     description: What people call this run, in the lock and in the record.
     type: str
     default: deploy
-  allow:
-    description: Kinds of steps that this run may take besides C(install), C(configure) and C(roll).
-    type: list
-    elements: str
-    choices:
-      - adopt
-      - upgrade
-      - downgrade
-      - version_skip
-      - scale_out
-      - scale_in
-      - adopt_volumes
-      - wipe_volumes
-      - remove_data_owner
-      - grow_storage
-      - reshape
-    default: []
   revision:
     description:
       - Go back to what this revision was, instead of what the other options say. Volumes and replica count stay.
@@ -105,16 +88,13 @@ options:
     description: Whether a release that a killed Helm has left pending is freed. Nobody else may be running Helm on it.
     type: bool
     default: false
-  plan_hash:
-    description: Hash of the plan that was approved. When it is set, a plan with steps and another hash is refused.
-    type: str
-    default: ""
 requirements:
   - the collection kubernetes.core
 extends_documentation_fragment:
   - orbit.rs.connection
   - orbit.rs.desired
   - orbit.rs.storage
+  - orbit.rs.steps
 attributes:
   check_mode:
     description: Whether it predicts changes without making any.

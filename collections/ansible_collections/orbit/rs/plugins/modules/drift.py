@@ -41,15 +41,7 @@ extends_documentation_fragment:
   - orbit.rs.connection
   - orbit.rs.desired
   - orbit.rs.storage
-attributes:
-  check_mode:
-    description: Whether it predicts changes without making any.
-    support: full
-    details: Changes nothing.
-  diff_mode:
-    description: Whether it shows what changes.
-    support: none
-    details: Changes nothing.
+  - orbit.rs.read_only
 """
 
 EXAMPLES = r"""

@@ -17,15 +17,7 @@ author:
   - the orbit.rs authors (@orbit-rs)
 extends_documentation_fragment:
   - orbit.rs.connection
-attributes:
-  check_mode:
-    description: Whether it predicts changes without making any.
-    support: full
-    details: Changes nothing.
-  diff_mode:
-    description: Whether it shows what changes.
-    support: none
-    details: Changes nothing.
+  - orbit.rs.read_only
 """
 
 EXAMPLES = r"""

@@ -16,32 +16,11 @@ description:
   - Fails, with everything that is wrong at once, when something stands against acting on the plan.
 author:
   - the orbit.rs authors (@orbit-rs)
-options:
-  allow:
-    description: Kinds of steps that would be taken besides C(install), C(configure) and C(roll).
-    type: list
-    elements: str
-    choices:
-      - adopt
-      - upgrade
-      - downgrade
-      - version_skip
-      - scale_out
-      - scale_in
-      - adopt_volumes
-      - wipe_volumes
-      - remove_data_owner
-      - grow_storage
-      - reshape
-    default: []
-  plan_hash:
-    description: Hash of the plan that was approved. When it is set, a plan with steps and another hash is refused.
-    type: str
-    default: ""
 extends_documentation_fragment:
   - orbit.rs.connection
   - orbit.rs.desired
   - orbit.rs.storage
+  - orbit.rs.steps
 attributes:
   check_mode:
     description: Whether it predicts changes without making any.

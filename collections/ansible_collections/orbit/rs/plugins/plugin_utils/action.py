@@ -19,9 +19,9 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.orbit.rs.plugins.plugin_utils import packages
-from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster, explain
 from ansible_collections.orbit.rs.plugins.plugin_utils.desired import Wish
-from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
+from ansible_collections.orbit.rs.plugins.plugin_utils.helm import EXPLANATIONS, Helm
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError, Release
 
 _PLUGINS = "ansible_collections.orbit.rs.plugins"
@@ -68,6 +68,24 @@ class OrbitAction(ActionBase):  # type: ignore[misc]
                 "Give the password of the vault: --ask-vault-pass, or --vault-password-file FILE",
             ) from error
 
+    def helm(self, options: Options, command: str, release: Release, **more: Any) -> None:
+        """Call kubernetes.core.helm for a release; what is None is left out. Raises OrbitError."""
+        arguments = {
+            "binary_path": command,
+            "kubeconfig": options["kubeconfig"] or None,
+            "context": options["context"] or None,
+            "release_name": release.name,
+            "release_namespace": release.namespace,
+            **more,
+        }
+        done = self._execute_module(
+            module_name="kubernetes.core.helm",
+            module_args={name: value for name, value in arguments.items() if value is not None},
+            task_vars=self.facts,
+        )
+        if done.get("failed"):
+            raise explain(str(done.get("stderr") or done.get("msg")), EXPLANATIONS)
+
     @property
     def check(self) -> bool:
         """Whether nothing may be touched."""
@@ -108,7 +126,7 @@ def argument_spec(name: str) -> dict[str, Any]:
     for fragment in documentation.get("extends_documentation_fragment") or ():
         if fragment.startswith("orbit.rs."):
             module = importlib.import_module(f"{_PLUGINS}.doc_fragments.{fragment.rpartition('.')[2]}")
-            options |= _read(module.ModuleDocFragment.DOCUMENTATION)["options"]
+            options |= _read(module.ModuleDocFragment.DOCUMENTATION).get("options") or {}
     return _spec(options)
 
 

@@ -84,12 +84,7 @@ def read(
         nodes=items("nodes"),
         storage_classes=items("storage classes"),
         pods=items("pods") or (),
-        # By name, not by label: a claim of an earlier life may carry other labels.
-        claims=tuple(
-            claim
-            for claim in items("claims") or ()
-            if claim["metadata"]["name"].rpartition("-")[0].endswith(f"-{statefulset}")
-        ),
+        claims=claims_of(items("claims") or (), statefulset),
         objects={},
         denied=tuple(name for name in denied if name not in ("secrets", "lease", "records")),
         requested=requested(items("pods of all namespaces") or ()),
@@ -167,6 +162,11 @@ def refused(cluster: Cluster, snapshot: Snapshot, needed: Iterable[Request], nam
 
     refusals = parallel(ask, asked)
     return tuple(request for request, no in zip(asked, refusals, strict=True) if no)
+
+
+def claims_of(claims: Iterable[Object], statefulset: str) -> tuple[Object, ...]:
+    """The claims of a StatefulSet. By name, not by label: one of an earlier life may carry other labels."""
+    return tuple(claim for claim in claims if claim["metadata"]["name"].rpartition("-")[0].endswith(f"-{statefulset}"))
 
 
 def volumes(snapshot: Snapshot) -> list[Object]:

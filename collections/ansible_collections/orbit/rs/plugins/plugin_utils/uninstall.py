@@ -9,7 +9,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects, record, report, watch
+from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects, record, report, snapshot, watch
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import HelmRelease, Object, OrbitError, Release, listed
@@ -51,11 +51,7 @@ def look(cluster: Cluster, helm: Helm, release: Release, statefulset: str) -> Re
     stored = objects.find(found.objects, "StatefulSet") if found else None
     name = stored["metadata"]["name"] if stored else statefulset
     namespace = f"/api/v1/namespaces/{release.namespace}"
-    claims = [
-        claim
-        for claim in cluster.get(f"{namespace}/persistentvolumeclaims")["items"]
-        if claim["metadata"]["name"].rpartition("-")[0].endswith(f"-{name}")
-    ]
+    claims = snapshot.claims_of(cluster.get(f"{namespace}/persistentvolumeclaims")["items"], name)
     paths = [f"/api/v1/persistentvolumes/{claim['spec'].get('volumeName', '-')}" for claim in claims]
     answers = cluster.get_all(paths)
     volumes = (
@@ -160,8 +156,7 @@ class Uninstall:
     def _until_gone(self) -> None:
         """Wait until the pods have ended: until then their volumes are written to. Raises OrbitError."""
         statefulset = watch.stored_statefulset(self.release, self.remains.release)
-        selector = ",".join(f"{key}={value}" for key, value in statefulset["spec"]["selector"]["matchLabels"].items())
-        path = f"/api/v1/namespaces/{self.release.namespace}/pods?labelSelector={selector}"
+        path = f"/api/v1/namespaces/{self.release.namespace}/pods?labelSelector={watch.selector(statefulset)}"
         start, said = time.monotonic(), ""
         while pods := [pod["metadata"]["name"] for pod in self.cluster.get(path)["items"]]:
             text = f"waiting until {listed(sorted(pods))} have ended"

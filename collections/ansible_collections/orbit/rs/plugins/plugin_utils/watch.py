@@ -49,11 +49,11 @@ class Watch:
         self.say = say
         self.event: Callable[[str, int], None] = lambda what, ordinal: None  # for the record of an operation
         self._namespace = f"/api/v1/namespaces/{release.namespace}"
-        selector = ",".join(f"{key}={value}" for key, value in statefulset["spec"]["selector"]["matchLabels"].items())
+        labels = selector(statefulset)
         self._paths = [
             cluster.path(statefulset),
-            f"{self._namespace}/pods?labelSelector={selector}",
-            f"{self._namespace}/persistentvolumeclaims?labelSelector={selector}",
+            f"{self._namespace}/pods?labelSelector={labels}",
+            f"{self._namespace}/persistentvolumeclaims?labelSelector={labels}",
             f"{self._namespace}/events",
         ]
         self._pods: list[Object] = []
@@ -334,6 +334,11 @@ def stored_statefulset(release: Release, stored: HelmRelease | None) -> Object:
             f"See what it holds: helm get manifest {release.name} -n {release.namespace}",
         )
     return statefulset
+
+
+def selector(statefulset: Object) -> str:
+    """The labels of a StatefulSet's pods and claims, as a query of the API has them."""
+    return ",".join(f"{key}={value}" for key, value in statefulset["spec"]["selector"]["matchLabels"].items())
 
 
 def container_ports(statefulset: Object) -> dict[str, int]:
