@@ -153,7 +153,7 @@ class Run:
         if live.namespace is None:
             self._platform(made, wanted)  # the lock is in it
         with self._lock() as held:
-            return self._recorded(made, live.release is None, held)
+            return self._recorded(wanted, live, made, held)
 
     def _lock(self) -> contextlib.AbstractContextManager[lock.Held]:
         return lock.held(self.cluster, self.release, self.orders.operation, self.say, wait=self.orders.patience.lock)
@@ -212,11 +212,11 @@ class Run:
         for obj in plan.actions(made, wanted)[0]:
             self.cluster.apply(obj)
 
-    def _recorded(self, shown: Plan, first: bool, held: lock.Held) -> Result:
+    def _recorded(self, wanted: Desired, live: Snapshot, made: Plan, held: lock.Held) -> Result:
         self.begun = True
         self.record = record = Record(self.orders.operation, lock.identity())
         try:
-            result = self._locked(shown, first, held, record)
+            result = self._locked(wanted, live, made, held, record)
             record.revision = result.revision
             record.passed(result.checks)
             record.end("paused" if result.paused else "succeeded")
@@ -237,10 +237,12 @@ class Run:
                 except ApiError as error:
                     self.say(f"the record of this run could not be written: {error.seen}")
 
-    def _locked(self, shown: Plan, first: bool, held: lock.Held, record: Record) -> Result:
-        """Look again, now that nobody else changes anything; finish what was left; then act."""
-        wanted, live, made = self._plan()
+    def _locked(self, wanted: Desired, live: Snapshot, made: Plan, held: lock.Held, record: Record) -> Result:
+        """Look again if somebody else has been at work since; finish what was left; then act."""
+        shown, first = made, live.release is None
         left = Origin.of(held.unfinished)
+        if left or not held.next_after(live.lease):
+            wanted, live, made = self._plan()
         release = live.release
         if release and release.status.startswith("pending-") and (left or self.orders.recover):
             self._free(release, left.base if left else release.deployed)
@@ -294,7 +296,8 @@ class Run:
         self, made: Plan, wanted: Desired, live: Snapshot, held: lock.Held, record: Record, left: Origin | None
     ) -> Result:
         """Take the steps of the plan, in their order."""
-        self._platform(made, wanted)
+        if live.namespace is not None:  # else it was there before the lock
+            self._platform(made, wanted)
         if any(step.kind == "adopt" for step in made.steps):
             for obj in plan.adoptable(wanted, live):
                 change = plan.ownership(self.release)

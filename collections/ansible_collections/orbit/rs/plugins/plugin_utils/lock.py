@@ -94,6 +94,10 @@ class Held:
         found = holder(self._lease)
         return found.unfinished if found else {}
 
+    def next_after(self, seen: Object | None) -> bool:
+        """Whether nobody has had the lock since the Lease was seen like this."""
+        return _transitions(self._lease) == _transitions(seen) + 1
+
     def check(self) -> None:
         """Raise OrbitError when the lock is lost: nothing more may be changed then."""
         if self.lost.is_set():
@@ -192,7 +196,6 @@ def _take(cluster: Cluster, release: Release, operation: str, lease: Object | No
     """Write the Lease in our name; None when somebody else was faster."""
     metadata = (lease or {}).get("metadata") or {"name": _name(release), "namespace": release.namespace}
     annotations = {**(metadata.get("annotations") or {}), OPERATION: operation}
-    transitions = ((lease or {}).get("spec") or {}).get("leaseTransitions") or 0
     wanted = {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
@@ -203,7 +206,7 @@ def _take(cluster: Cluster, release: Release, operation: str, lease: Object | No
             "leaseDurationSeconds": SECONDS,
             "acquireTime": _time(now),
             "renewTime": _time(now),
-            "leaseTransitions": transitions + 1,
+            "leaseTransitions": _transitions(lease) + 1,
         },
     }
     try:
@@ -227,6 +230,10 @@ def identity() -> str:
 
 def _name(release: Release) -> str:
     return f"{release.name}.orbit.rs"
+
+
+def _transitions(lease: Object | None) -> int:
+    return int(((lease or {}).get("spec") or {}).get("leaseTransitions") or 0)
 
 
 def _time(moment: datetime) -> str:
