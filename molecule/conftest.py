@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 import redis
 
+from testbed import extras
+
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = ROOT / "testbed" / "clients.py"
 KUBECONFIG = os.environ.get("ORBIT_RS_KUBECONFIG") or os.environ.get("KUBECONFIG", "")
@@ -105,7 +107,9 @@ class Deployed:
         inventory: str = "",
     ) -> subprocess.Popen[str]:
         """Start a playbook."""
-        command = ("ansible-playbook", "--inventory", inventory or self.inventory, f"playbooks/{playbook}.yml")
+        command = ["ansible-playbook", "--inventory", inventory or self.inventory, f"playbooks/{playbook}.yml"]
+        if os.environ.get("ORBIT_RS_HELM") == "3":
+            command += ["--extra-vars", f"orbit_rs_bin_dir={extras.helm3().parent}"]
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
         return subprocess.Popen(
             (*command, "--extra-vars", f"orbit_rs_namespace={self.namespace}", *arguments),

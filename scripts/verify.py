@@ -114,8 +114,16 @@ def cluster_steps(name: str) -> list[Step]:
 
 
 def soak_steps() -> list[Step]:
-    """List the scenarios that have more cases than `make test` has time for."""
-    return [Step("molecule", ("molecule", "test", "--scenario-name", "upgrade", "--report", "--no-command-borders"))]
+    """List the scenarios that have more cases than `make test` has time for; changes also with Helm 3."""
+
+    def scenarios(name: str, *chosen: str, **env: str) -> Step:
+        words = (word for scenario in chosen for word in ("--scenario-name", scenario))
+        return Step(name, ("molecule", "test", *words, "--report", "--no-command-borders"), env)
+
+    return [
+        scenarios("molecule", "upgrade"),
+        scenarios("molecule with Helm 3", "upgrade", "rollback", "scale", ORBIT_RS_HELM="3", ORBIT_RS_SOAK=""),
+    ]
 
 
 @contextlib.contextmanager

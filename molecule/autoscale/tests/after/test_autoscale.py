@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An autoscaler that is turned on and off, bounded, and under load. Three ordinals are there from the tests before."""
+"""An autoscaler that is turned on and off, bounded, and under load. One test goes on from the other."""
 
 import json
 import time
@@ -8,7 +8,7 @@ import yaml
 
 from molecule.conftest import ROOT
 
-VALUES = yaml.safe_load((ROOT / "molecule/scale/vars/scale.yml").read_text())["orbit_rs_values"]
+VALUES = yaml.safe_load((ROOT / "molecule/upgrade/vars/upgrade.yml").read_text())["orbit_rs_values"]
 BOUNDS = {"enabled": True, "minReplicas": 2, "maxReplicas": 3, "targetCPUUtilizationPercentage": 50}
 
 

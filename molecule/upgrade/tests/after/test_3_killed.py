@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs that are killed, at a moment that a seed decides, and two at once."""
+"""Runs that are killed, at a moment that a seed decides."""
 
 import contextlib
-import json
 import os
 import random
-import re
 import signal
 import time
 from pathlib import Path
@@ -61,28 +59,3 @@ def test_a_run_that_was_killed_is_finished_by_the_next(deployed, clients, number
     assert not statefulset["spec"]["updateStrategy"]["rollingUpdate"].get("partition")
     assert "orbit.rs/unfinished" not in deployed.get("lease orbit-rs.orbit.rs")["metadata"]["annotations"]
     clients.nothing_is_lost()
-
-
-def test_of_two_runs_one_works_and_the_other_names_it(deployed):
-    now = deployed.versions()[0]
-    version = (
-        "-e",
-        f"orbit_rs_version={'v0.1.0' if now == 'v0.2.0' else 'v0.2.0'}",
-        "-e",
-        "orbit_rs_allow_downgrade=true",
-    )
-    with deployed.start_playbook("-e", VARIABLES, *version, playbook="upgrade") as first:
-        assert first.stdout is not None
-        said = []
-        for line in first.stdout:
-            said.append(line)
-            if "restarts, 1 of 3" in line:
-                break
-        second = deployed.try_playbook("-e", VARIABLES, *version, playbook="upgrade")
-        said.append(first.stdout.read())
-        first.wait()
-    assert first.returncode == 0, "".join(said)
-    assert second.returncode != 0
-    assert re.search(r"Another run is at work on orbit-rs in namespace \S+: \S+@\S+, upgrade, since", second.stdout)
-    holder = deployed.get("lease orbit-rs.orbit.rs")["spec"].get("holderIdentity")
-    assert not holder, json.dumps(holder)
