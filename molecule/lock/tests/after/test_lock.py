@@ -4,9 +4,9 @@
 import datetime
 import json
 import re
-import threading
 import time
 
+import pytest
 import yaml
 
 from molecule.conftest import ROOT
@@ -48,26 +48,36 @@ def test_a_second_run_says_who_is_at_work_and_since_when(deployed):
     assert deployed.get("serviceaccount orbit-server")["metadata"]["resourceVersion"] == before
 
 
-def test_or_waits_for_it_when_that_is_asked_for(deployed):
+def waits(deployed, value, then):
+    """Run while somebody else has the lock; call `then` as soon as the run waits. Its output after that."""
     other_holder(deployed)
-    gives_back = threading.Timer(4, lambda: patch(deployed, {"holderIdentity": ""}))
-    gives_back.start()
-    try:
-        output = deployed.playbook(*change("waited"), "-e", "orbit_rs_lock_timeout=60")
-    finally:
-        gives_back.join()
-    assert "waiting for it" in output
-    assert deployed.get("serviceaccount orbit-server")["metadata"]["annotations"]["test"] == "waited"
+    with deployed.start_playbook(*change(value), "-e", "orbit_rs_lock_timeout=100") as process:
+        assert process.stdout is not None
+        before = []
+        for line in process.stdout:
+            before.append(line)
+            if "the lock is with somebody@elsewhere:1, deploy, since" in line and "waiting for it" in line:
+                break
+        else:
+            pytest.fail("".join(before))
+        then()
+        after = process.stdout.read()
+    assert process.returncode == 0, after
+    assert deployed.get("serviceaccount orbit-server")["metadata"]["annotations"]["test"] == value
+    assert holder(deployed) == ""
+    return after
+
+
+def test_or_waits_for_it_when_that_is_asked_for(deployed):
+    output = waits(deployed, "waited", lambda: patch(deployed, {"holderIdentity": ""}))
+    assert "taking over" not in output
 
 
 def test_the_lock_of_a_dead_run_is_taken_over_when_it_has_expired(deployed):
-    other_holder(deployed, seconds_ago=26)
-    started = time.monotonic()
-    output = deployed.playbook(*change("taken over"))
-    assert time.monotonic() - started > 3, "taken over before it had expired"
-    assert "which gives no sign of life" in output
+    died = time.monotonic()
+    output = waits(deployed, "taken over", lambda: other_holder(deployed, seconds_ago=20))
     assert "taking over the lock of somebody@elsewhere:1" in output
-    assert holder(deployed) == ""
+    assert time.monotonic() - died > 10, "taken over before it had expired"
 
 
 def test_a_run_that_loses_its_lock_stops_and_the_next_one_finishes(deployed, clients):

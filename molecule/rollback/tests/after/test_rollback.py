@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Back to what was good, with the gates of an upgrade; volumes and count stay. One test goes on from the other.
-
-Revision 1 is v0.1.0 with two ordinals less than there are later, 2 has more ordinals, 3 is v0.2.0.
-"""
+"""Back to what was good, with the gates of an upgrade; volumes and count stay. One test goes on from the other."""
 
 import json
 import shutil
@@ -72,7 +69,7 @@ def test_a_revision_that_is_gone_is_refused(deployed):
 def test_count_and_volumes_stay_where_the_revision_had_others(deployed, clients):
     """The claims' template is immutable, so the StatefulSet is made anew around its pods, with larger new volumes."""
     pods = [pod["metadata"]["uid"] for pod in deployed.pods()]
-    deployed.kubectl("delete statefulset orbit-server --cascade orphan")
+    deployed.kubectl("delete statefulset orbit-server --cascade=orphan")
     server = {**VALUES["orbitServer"], "image": {**VALUES["orbitServer"]["image"], "tag": "v0.2.0"}, "replicaCount": 4}
     larger = {"orbit_rs_values": {**VALUES, "orbitServer": server, "persistence": {"size": "2Gi"}}}
     deployed.playbook("-e", json.dumps(larger))
