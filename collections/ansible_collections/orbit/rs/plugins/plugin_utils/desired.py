@@ -95,7 +95,7 @@ def compare(
         if count := _bounded(rendered):
             effective = _with_count(effective, count)
             rendered = _render(helm, release, chart, effective, live.kubernetes)
-        live = reading.result()
+        live = snapshot.with_claims_of(reading.result(), rendered)
     missing = [obj for obj in platform if f"{obj['apiVersion']} {obj['kind']}" in live.unserved]
     platform = tuple(obj for obj in platform if obj not in missing)
     findings += [*outdated, *map(storage.unserved, missing)]

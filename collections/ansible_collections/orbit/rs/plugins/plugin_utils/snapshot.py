@@ -35,11 +35,10 @@ _AUTHORIZATION = "/apis/authorization.k8s.io/v1"
 _RUNNING = "/api/v1/pods?fieldSelector=spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed&resourceVersion=0"
 
 
-def read(
-    cluster: Cluster, helm: Helm, release: Release, statefulset: str = "orbit-server", *, planning: bool = True
-) -> Snapshot:
+def read(cluster: Cluster, helm: Helm, release: Release, *, planning: bool = True) -> Snapshot:
     """Everything but the live objects of the release: release, namespace, nodes, classes, pods, claims.
 
+    The claims are all of the namespace, as long as there is no release: with_claims_of() then sorts out whose they are.
     Without `planning`, what only preflight looks at is left out: versions, classes, the load of the nodes, quotas, what
     the account may do.
 
@@ -74,17 +73,18 @@ def read(
 
     # Where Secrets are not Helm's store, or may not be read, Helm answers itself.
     secrets = items("secrets")
-    return Snapshot(
+    found_release = helm.status(release) if secrets is None else newest(secrets)
+    snapshot = Snapshot(
         kubernetes=found["version"]["gitVersion"] if "version" in found else "",
         helm=version.result() if version else "",
-        release=helm.status(release) if secrets is None else newest(secrets),
+        release=found_release,
         namespace=found.get("namespace"),
         lease=found.get("lease"),
         records=found.get("records"),
         nodes=items("nodes"),
         storage_classes=items("storage classes"),
         pods=items("pods") or (),
-        claims=claims_of(items("claims") or (), statefulset),
+        claims=items("claims") or (),
         objects={},
         denied=tuple(name for name in denied if name not in ("secrets", "lease", "records")),
         requested=requested(items("pods of all namespaces") or ()),
@@ -93,6 +93,9 @@ def read(
         rules=rules.result() if rules else (),
         controller=_controller() if planning else {},
     )
+    if found_release is None or found_release.status == "uninstalled":
+        return snapshot
+    return with_claims_of(snapshot, found_release.objects)
 
 
 def read_objects(
@@ -162,6 +165,14 @@ def refused(cluster: Cluster, snapshot: Snapshot, needed: Iterable[Request], nam
 
     refusals = parallel(ask, asked)
     return tuple(request for request, no in zip(asked, refusals, strict=True) if no)
+
+
+def with_claims_of(snapshot: Snapshot, found: Iterable[Object]) -> Snapshot:
+    """The snapshot with the claims of the StatefulSet among these objects alone; with all when there is none."""
+    statefulset = objects.find(found, "StatefulSet")
+    if statefulset is None:
+        return snapshot
+    return dataclasses.replace(snapshot, claims=claims_of(snapshot.claims, statefulset["metadata"]["name"]))
 
 
 def claims_of(claims: Iterable[Object], statefulset: str) -> tuple[Object, ...]:
