@@ -12,7 +12,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   allow:
-    description: Kinds of steps that may be taken besides C(install), C(configure) and C(roll).
+    description: Kinds of steps that may be taken besides C(install), C(configure), C(roll) and C(grow_storage).
     type: list
     elements: str
     choices:
@@ -25,7 +25,6 @@ options:
       - adopt_volumes
       - wipe_volumes
       - remove_data_owner
-      - grow_storage
       - reshape
     default: []
   plan_hash:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import objects
+from ansible_collections.orbit.rs.plugins.plugin_utils import objects, volumes
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Request, Snapshot, listed
 
 # Made by every rollout, whether something differs or not: verbs, resource, group. Ports are forwarded over a websocket,
@@ -26,6 +26,13 @@ _CHANGE = (
     (("get", "list", "create", "update", "delete"), "secrets", ""),
     (("patch",), "statefulsets", "apps"),
     (("delete",), "pods", ""),
+)
+
+
+# Made when the StatefulSet is made again around its pods, and volumes grow.
+_RESHAPE = (
+    (("get", "patch"), "persistentvolumeclaims", ""),
+    (("get", "create", "delete"), "statefulsets", "apps"),
 )
 
 
@@ -62,9 +69,12 @@ def needed(desired: Desired, snapshot: Snapshot, resources: Mapping[str, str]) -
     what, helm = verbs(desired, snapshot)
     namespace = desired.release.namespace
     stored = snapshot.release.objects if snapshot.release else ()
+    statefulset = objects.find(desired.objects, "StatefulSet")
+    live = snapshot.objects.get(objects.key(statefulset)) if statefulset else None
+    reshapes = bool(statefulset and live and volumes.remade(statefulset, live))
     result = [
         Request(verb, resource, group, namespace)
-        for several, resource, group in (*_WATCH, *(_CHANGE if helm else ()))
+        for several, resource, group in (*_WATCH, *(_CHANGE if helm else ()), *(_RESHAPE if reshapes else ()))
         for verb in several
     ]
     for obj in {objects.key(obj): obj for obj in (*stored, *desired.objects, *desired.platform)}.values():

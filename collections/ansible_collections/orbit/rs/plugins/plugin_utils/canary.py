@@ -19,7 +19,14 @@ from typing import Any
 from ansible_collections.orbit.rs.plugins.plugin_utils import report, rollout
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
 from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, OrbitError, Patience, Release, Verdict
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
+    Check,
+    Object,
+    OrbitError,
+    Patience,
+    Release,
+    Verdict,
+)
 from ansible_collections.orbit.rs.plugins.plugin_utils.record import Record
 from ansible_collections.orbit.rs.plugins.plugin_utils.rehearsal import Rehearsal
 from ansible_collections.orbit.rs.plugins.plugin_utils.watch import Watch
@@ -41,8 +48,9 @@ class Origin:
     base: int  # the revision to come back to
     replicas: int
     plan: str  # hash
-    phase: str = "rolling"  # or paused, reverting
+    phase: str = "rolling"  # or paused, reverting, reshaping
     reverted: bool = False  # Helm has the old revision again
+    statefulset: Object | None = None  # which is about to be made again, see reshape.py
 
     @classmethod
     def of(cls, left: Mapping[str, Any]) -> Origin | None:

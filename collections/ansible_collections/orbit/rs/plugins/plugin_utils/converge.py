@@ -47,6 +47,9 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
 )
 from ansible_collections.orbit.rs.plugins.plugin_utils.record import Record, write
 from ansible_collections.orbit.rs.plugins.plugin_utils.rehearsal import Rehearsal
+from ansible_collections.orbit.rs.plugins.plugin_utils.reshape import Reshape
+
+RESHAPING = "reshaping"  # phase of an operation that is only ever finished, never undone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,16 +247,20 @@ class Run:
         if left or not held.next_after(live.lease):
             wanted, live, made = self._plan()
         release = live.release
+        reshaping = left is not None and left.phase == RESHAPING
         if release and release.status.startswith("pending-") and (left or self.orders.recover):
-            self._free(release, left.base if left else release.deployed)
+            # From a StatefulSet that was made again Helm could not go back.
+            self._free(release, 0 if reshaping else left.base if left else release.deployed)
             wanted, live, made = self._plan()
+        if reshaping:
+            left = None  # the plan says what is still to be done, and nothing is to be undone
         if left and self._must_revert(left, live, made):
             with contextlib.suppress(RolledBack) if self.orders.interrupted == "resume" else contextlib.nullcontext():
                 self._canary(left, live, held, record).revert()
             left = None
             wanted, live, made = self._plan()
         # A first install was shown with the namespace, which is there by now.
-        if left or (made.hash != shown.hash and not first):
+        if left or reshaping or (made.hash != shown.hash and not first):
             self._show(made)
         record.plan, record.steps = made.hash, [f"{step.kind}: {step.summary}" for step in made.steps]
         return self._act(made, wanted, live, held, record, left)
@@ -273,7 +280,7 @@ class Run:
         if base:
             self.tool.rollback(self.release, base)
             return
-        # No revision to go back to. Only Helm's note goes: the next install takes over what this one has made.
+        # No revision to go back to: only Helm's note goes: the next install takes over what this one has made.
         name = f"sh.helm.release.v1.{self.release.name}.v{release.revision}"
         self.cluster.request("DELETE", f"/api/v1/namespaces/{self.release.namespace}/secrets/{name}")
 
@@ -320,6 +327,11 @@ class Run:
 
         for name in plan.wiped(made):
             self.cluster.delete(f"/api/v1/namespaces/{self.release.namespace}/persistentvolumeclaims/{name}")
+        reshapes = any(step.kind in plan.RESHAPING for step in made.steps)
+        if reshapes:
+            origin = dataclasses.replace(origin, phase=RESHAPING)
+            with self._phase("volumes"):
+                self._reshape(made, wanted, live, held, record, origin)
         upgrades = any(step.kind == "upgrade" for step in made.steps)
         rolls = any(step.risk == "restarts_pods" for step in made.steps)
         if rolls and origin.base and statefulset and (left or _all_ready(statefulset)):
@@ -341,9 +353,26 @@ class Run:
             finally:
                 if not held.lost.is_set():
                     held.remember({})
-        elif left:
+        elif held.unfinished:
             held.remember({})
-        return self._good(made, wanted, self._read() if needed else live, held)
+        return self._good(made, wanted, self._read() if needed or reshapes else live, held)
+
+    def _reshape(
+        self, made: Plan, wanted: Desired, live: Snapshot, held: lock.Held, record: Record, origin: Origin
+    ) -> None:
+        """Grow the volumes, and make the StatefulSet again, around its pods."""
+
+        def remember(statefulset: Object | None) -> None:
+            held.remember(dataclasses.asdict(dataclasses.replace(origin, statefulset=statefulset)))
+
+        orphaned = plan.orphans(wanted, live)
+        remember(orphaned)
+        work = Reshape(self.cluster, self.release, held, self.orders.patience.rollout, self.say, record.event, remember)
+        if orphaned:
+            work.make(orphaned)
+        statefulset = objects.find(wanted.objects, "StatefulSet") or {}
+        growing = plan.growths(made, wanted, plan.with_orphans(wanted, live))
+        work.run(growing, self.cluster.find(self.cluster.path(statefulset)), statefulset, plan.reshaped(made))
 
     def _read(self) -> Snapshot:
         return snapshot.read(self.cluster, self.tool, self.release, planning=False)
@@ -406,6 +435,8 @@ def _interrupted(live: Snapshot, left: Origin, orders: Orders) -> str:
         what = f"A run of {left.operation} is paused after its first ordinal{begun}."
     else:
         what = f"A run of {left.operation} by {who}{begun}, was not finished; it was {left.phase}."
+    if left.phase == RESHAPING:
+        return f"{what} This run goes on from there; a volume that has grown cannot go back."
     if left.phase == "reverting" or orders.interrupted == "revert":
         return f"{what} The release goes back to revision {left.base}."
     return f"{what} This run goes on with it; -e orbit_rs_interrupted=revert goes back to revision {left.base}."

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects, preflight, rollout, storage
+from ansible_collections.orbit.rs.plugins.plugin_utils import lock, objects, preflight, rollout, storage, volumes
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Desired,
     Difference,
@@ -30,19 +30,6 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Step,
     StepKind,
     listed,
-)
-
-# Fields of a StatefulSet's spec that the API server lets change.
-_MUTABLE_SPEC = frozenset(
-    {
-        "minReadySeconds",
-        "ordinals",
-        "persistentVolumeClaimRetentionPolicy",
-        "replicas",
-        "revisionHistoryLimit",
-        "template",
-        "updateStrategy",
-    }
 )
 
 # Fields of other kinds that the API server never lets change.
@@ -61,14 +48,15 @@ _CLAIMS = "spec.volumeClaimTemplates"
 _MANAGED = "app.kubernetes.io/managed-by"
 _OWNER, _OWNER_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 
-# What has to be there before the release, and is not Helm's.
-_PLATFORM = ("Namespace/", "StorageClass/", "VolumeSnapshotClass/")
+# What is not Helm's: what has to be there before the release, and the claims that a StatefulSet has made.
+_PLATFORM = ("Namespace/", "PersistentVolumeClaim/", "StorageClass/", "VolumeSnapshotClass/")
 
-_LATER = "an operation that this version of the collection does not have yet"
 
+# Steps that touch the volumes, or make the StatefulSet again.
+RESHAPING = ("grow_storage", "reshape")
 
 # What deploy does to a release; other playbooks add to it.
-DEPLOY: frozenset[Permission] = frozenset({"install", "configure", "roll"})
+DEPLOY: frozenset[Permission] = frozenset({"install", "configure", "roll", "grow_storage"})
 
 
 def make_plan(
@@ -85,6 +73,7 @@ def make_plan(
         # Half-written state: nothing that could be compared with it would be true.
         return _plan((), () if pending in findings else (pending,), findings, digest, release)
 
+    orphaned, snapshot = orphans(desired, snapshot), with_orphans(desired, snapshot)
     platform = platform_changes(desired, snapshot)
     changes, unrecorded = _changes(desired, snapshot, release)
     adopted = adoptable(desired, snapshot) if "adopt" in allowed else ()
@@ -96,6 +85,14 @@ def make_plan(
         steps.append(Step("configure", "safe", _summary(acted), tuple(acted)))
     if adopted:
         steps.append(_adopt(adopted))
+    if orphaned:
+        summary = f"make StatefulSet {orphaned['metadata']['name']} again, around the pods that it has left running"
+        again = Difference(objects.key(orphaned), "", objects.PRESENT, None)
+        steps.append(Step("reshape", "safe", summary, (again,)))
+    if release or adopted:
+        reshaping, noted = _reshape(desired, snapshot, changes, unrecorded, refusals, allowed)
+        steps.extend(reshaping)
+        findings = (*findings, *noted)
     if release:
         steps.extend(_scale(desired, snapshot, changes, refusals, allowed))
     steps.extend(_steps(desired, snapshot, release, changes, unrecorded, allowed))
@@ -281,8 +278,7 @@ def _refused(change: Difference) -> bool:
 def _is_immutable(change: Difference) -> bool:
     kind = change.object.partition("/")[0]
     if kind == "StatefulSet" and _within(change.path, "spec") and change.path:
-        field = change.path.removeprefix("spec.").replace("[", ".").partition(".")[0]
-        return field not in _MUTABLE_SPEC
+        return volumes.field(change) not in volumes.MUTABLE_SPEC
     return bool(change.path) and any(_within(change.path, field) for field in _IMMUTABLE.get(kind, ()))
 
 
@@ -308,7 +304,6 @@ def _statefulset(
 ) -> list[Finding]:
     """Refusals for what is not allowed to happen to a running StatefulSet."""
     result: list[Finding] = []
-    immutable: list[Difference] = []
     mine = [change for change in changes if change.object.startswith("StatefulSet/")]
     for change in mine:
         if not change.path and change.wanted is None:
@@ -317,25 +312,185 @@ def _statefulset(
             result.append(Finding("error", "name", seen, f"Set nameOverride: {name}. To move, back up and restore."))
         elif change.path == "spec.replicas":
             result.extend([] if _scaling(change) in allowed else [_replicas(change, desired)])
-        elif _within(change.path, _CLAIMS) and change.path.endswith(".resources.requests.storage"):
-            result.append(_size(change))
-        elif _is_immutable(change):
-            immutable.append(change)
     image = _image_change(desired, mine)
     other = image is not None and _other_version(str(image.wanted), str(image.found))
     if image and other and not _none_ready(snapshot):
         result.extend(_jump(image, allowed) if "upgrade" in allowed else [_version(image)])
-    if immutable:
-        seen = "; ".join(f"{item.path} is {_short(item.found)}, not {_short(item.wanted)}" for item in immutable)
-        result.append(
-            Finding(
-                "error",
-                "immutable field",
-                f"StatefulSet: {seen}. The API server does not let this change.",
-                f"To deploy everything else now: set the old value. To change it: reshape, {_LATER}.",
-            )
-        )
     return result
+
+
+def orphans(desired: Desired, snapshot: Snapshot) -> Object | None:
+    """The StatefulSet that a run was about to make again when it was killed; its pods go on without it."""
+    holder = lock.holder(snapshot.lease)
+    left: Object | None = holder.unfinished.get("statefulset") if holder else None
+    wanted = objects.find(desired.objects, "StatefulSet")
+    if left is None or wanted is None or objects.key(left) != objects.key(wanted):
+        return None
+    return None if _unreadable(objects.key(left), snapshot) or objects.key(left) in snapshot.objects else left
+
+
+def with_orphans(desired: Desired, snapshot: Snapshot) -> Snapshot:
+    """The snapshot as it is when that StatefulSet is there again."""
+    left = orphans(desired, snapshot)
+    return dataclasses.replace(snapshot, objects={**snapshot.objects, objects.key(left): left}) if left else snapshot
+
+
+def reshaped(plan: Plan) -> list[str]:
+    """Fields of a StatefulSet's spec for which the plan makes it again."""
+    changed = (item for step in plan.steps if step.kind in RESHAPING for item in step.differences)
+    return sorted({volumes.field(item) for item in changed if item.object.startswith("StatefulSet/") and item.path})
+
+
+def growths(plan: Plan, desired: Desired, snapshot: Snapshot) -> list[volumes.Growth]:
+    """The claims that the plan makes larger."""
+    named = {
+        item.object.rpartition("/")[2] for step in plan.steps if step.kind in RESHAPING for item in step.differences
+    }
+    return [growth for growth in preflight.growths(desired, snapshot) if growth.name in named]
+
+
+def _reshape(
+    desired: Desired,
+    snapshot: Snapshot,
+    changes: Sequence[Difference],
+    unrecorded: Sequence[Difference],
+    refusals: list[Finding],
+    allowed: frozenset[Permission],
+) -> tuple[list[Step], list[Finding]]:
+    """The steps for what the API server does not let change in a StatefulSet: it is made again around its pods.
+
+    What stands against them goes to the refusals; what is only worth knowing is returned, too.
+    """
+    wanted = objects.find(desired.objects, "StatefulSet")
+    live = snapshot.objects.get(objects.key(wanted)) if wanted else None
+    if wanted is None:
+        return [], []
+    mine = [change for change in changes if change.object == objects.key(wanted)]
+    if live is None:
+        refusals.extend(_gone(change) for change in mine if _is_immutable(change) and snapshot.claims)
+        return [], []
+    sizes = [change for change in mine if _is_claim(change, volumes.SIZE)]
+    kept = [change for change in mine if _is_immutable(change) and change not in sizes]
+    attributes = [change for change in kept if _is_claim(change, volumes.ATTRIBUTES) and change.wanted]
+    kept = [change for change in kept if change not in attributes]
+
+    refused = [_shrinks(change) for change in sizes if not _grows(change)]
+    sizes = [change for change in sizes if _grows(change)]
+    refused += [finding for change in kept if (finding := _never(change))]
+    if kept and not refused and "reshape" not in allowed:
+        refused.append(_unasked(kept))
+    growing = preflight.growths(desired, snapshot)
+    classes = None if snapshot.storage_classes is None else preflight.classes(desired, snapshot)
+    noted = list(volumes.against(growing, classes))
+    if sizes or attributes:
+        refused += noted
+        noted = []
+    else:
+        # Nobody has asked for it just now, and nothing else should have to wait for it.
+        noted = [dataclasses.replace(item, severity="warning") for item in noted]
+        growing = [growth for growth in growing if not any(volumes.against([growth], classes))]
+    if (
+        sizes
+        or attributes
+        or kept
+        or any(item.object == objects.key(wanted) and _is_immutable(item) for item in unrecorded)
+    ):
+        refused += _at_once(mine, live)
+    refusals.extend(refused)
+
+    steps = []
+    if sizes or attributes or growing:
+        larger = volumes.larger(wanted, live, snapshot.claims)
+        details = tuple(item for growth in growing for item in growth.differences())
+        steps.append(Step("grow_storage", "safe", _growth(growing, larger), (*sizes, *attributes, *details)))
+    if kept:
+        fields = listed(sorted({change.path.removeprefix("spec.") for change in kept}))
+        summary = f"make StatefulSet {wanted['metadata']['name']} again, around its pods, with another {fields}"
+        steps.append(Step("reshape", "safe", summary, tuple(kept)))
+    return steps, noted
+
+
+def _is_claim(change: Difference, path: str) -> bool:
+    return _within(change.path, _CLAIMS) and change.path.endswith(f"].{path}")
+
+
+def _grows(change: Difference) -> bool:
+    try:
+        return objects.quantity(change.wanted) > objects.quantity(change.found)
+    except ValueError:
+        return True
+
+
+def _growth(growing: Sequence[volumes.Growth], larger: Sequence[Object]) -> str:
+    """What becomes of the volumes, in a line."""
+    parts = [f"grow {listed(growth.name for growth in growing)}"] if growing else []
+    if larger:
+        parts.append(f"{listed(claim['metadata']['name'] for claim in larger)} are larger, and stay so")
+    return "; ".join(parts) or "volumes of new ordinals"
+
+
+def _shrinks(change: Difference) -> Finding:
+    return Finding(
+        "error",
+        "volumes",
+        f"persistence.size is {change.wanted}, and the volumes have {change.found}. A volume never shrinks.",
+        f"To deploy everything else now: set persistence.size: {change.found}. To have smaller volumes: back up, and "
+        "restore into a release that has them.",
+    )
+
+
+def _gone(change: Difference) -> Finding:
+    return Finding(
+        "error",
+        "immutable field",
+        f"The StatefulSet is not there, and {change.path} would be {_short(change.wanted)} instead of "
+        f"{_short(change.found)}: what goes wrong would have two causes.",
+        "Set the old value, and have it made again: ansible-playbook orbit.rs.deploy. Then change the value.",
+    )
+
+
+def _never(change: Difference) -> Finding | None:
+    """Refusal of what not even a new StatefulSet can change around pods that run."""
+    field = volumes.field(change)
+    whole = field == "volumeClaimTemplates" and (change.path == _CLAIMS or change.path.endswith("]"))
+    if field == "selector":
+        why = "the pods that run carry the old labels, and a StatefulSet that selects others would not take them"
+    elif whole and (change.wanted is None or change.found is None):
+        why = f"the pods that run {'would leave their volume' if change.wanted is None else 'have no such volume'}"
+    else:
+        return None
+    return Finding(
+        "error",
+        "immutable field",
+        f"StatefulSet: {change.path} is {_short(change.found)}, not {_short(change.wanted)}. This cannot be changed: "
+        f"{why}.",
+        "To deploy everything else now: set the old value. To change it: back up, uninstall, deploy, and restore.",
+    )
+
+
+def _unasked(kept: Sequence[Difference]) -> Finding:
+    seen = "; ".join(f"{item.path} is {_short(item.found)}, not {_short(item.wanted)}" for item in kept)
+    only = " Volumes that exist keep what they have." if any(_within(item.path, _CLAIMS) for item in kept) else ""
+    return Finding(
+        "error",
+        "immutable field",
+        f"StatefulSet: {seen}. The API server does not let this change; the StatefulSet has to be made again, around "
+        f"pods that go on.{only}",
+        "To deploy everything else now: set the old value. To have it made again: -e orbit_rs_reshape=true",
+    )
+
+
+def _at_once(mine: Iterable[Difference], live: Object) -> list[Finding]:
+    """Refusal of a new StatefulSet while pods are to restart: no partition would hold those back that die meanwhile."""
+    if any(_within(change.path, _TEMPLATE) for change in mine):
+        seen = "Pod template and volumes would change at once: a failed rollout could not come back."
+        remedy = "Deploy or upgrade first, with persistence and all else that is named above as it was; then this."
+    elif rollout.partition(live):
+        seen = "A rollout has ended half-way, and some ordinals are still on the revision from before."
+        remedy = "Finish it first, with persistence and all else that is named above as it was; then this."
+    else:
+        return []
+    return [Finding("error", "volumes", seen, remedy)]
 
 
 def _scaling(change: Difference) -> StepKind:
@@ -429,7 +584,9 @@ def _stale(desired: Desired, snapshot: Snapshot, ordinals: Iterable[int]) -> lis
 def _stale_volumes(stale: Sequence[Object], snapshot: Snapshot, server: str, release: Release) -> Finding:
     """Refusal of volumes whose data would come back, and from when it is: by their age against the StatefulSet's."""
     live = snapshot.objects.get(f"StatefulSet/{release.namespace}/{server}") or {"metadata": {}}
-    since = live["metadata"].get("creationTimestamp", "")
+    since = (live["metadata"].get("annotations") or {}).get(volumes.SINCE) or live["metadata"].get(
+        "creationTimestamp", ""
+    )
     lines = []
     for claim in stale:
         made = claim["metadata"].get("creationTimestamp", "")
@@ -447,24 +604,6 @@ def wiped(plan: Plan) -> list[str]:
     """Names of the claims that the plan deletes."""
     steps = (step for step in plan.steps if step.kind == "wipe_volumes")
     return [item.object.rpartition("/")[2] for step in steps for item in step.differences]
-
-
-def _size(change: Difference) -> Finding:
-    try:
-        grows = objects.quantity(change.wanted) > objects.quantity(change.found)
-    except ValueError:
-        grows = True
-    how = (
-        f"To grow it: grow_storage, {_LATER}."
-        if grows
-        else "A volume never shrinks: back up, and restore into a release with smaller volumes."
-    )
-    return Finding(
-        "error",
-        "volumes",
-        f"persistence.size is {change.wanted}, and the volumes have {change.found}. Deploy does not resize volumes.",
-        f"To deploy everything else now: set persistence.size: {change.found}. {how}",
-    )
 
 
 def _none_ready(snapshot: Snapshot) -> bool:

@@ -16,7 +16,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import access, objects, placement, podsecurity, quota, storage
+from ansible_collections.orbit.rs.plugins.plugin_utils import (
+    access,
+    objects,
+    placement,
+    podsecurity,
+    quota,
+    storage,
+    volumes,
+)
 from ansible_collections.orbit.rs.plugins.plugin_utils import references as refs
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Desired,
@@ -67,6 +75,7 @@ _REQUESTS = {
     "ingress classes": "list ingressclasses.networking.k8s.io",
     "services of all namespaces": "list services --all-namespaces",
     "volumes": "list persistentvolumes",
+    (_ATTRIBUTES := "volume attributes classes"): "list volumeattributesclasses.storage.k8s.io",
 }
 _NAMESPACED = ("pods", "claims", "quotas", "limits")
 
@@ -117,7 +126,7 @@ class _Look:
         return labels
 
     @property
-    def volumes(self) -> list[Object]:
+    def templates(self) -> list[Object]:
         """Templates of the claims."""
         return list(self.statefulset.get("spec", {}).get("volumeClaimTemplates") or ())
 
@@ -134,11 +143,16 @@ class _Look:
     @functools.cached_property
     def classes(self) -> dict[str, Object]:
         """StorageClasses by name, with those that this run makes."""
-        own = [obj for obj in self.desired.platform if obj["kind"] == "StorageClass"]
-        live = {obj["metadata"]["name"]: obj for obj in self.snapshot.storage_classes or ()}
-        # Applied on the server, a class keeps what is not stated, such as the annotation of the default.
-        kept = {obj["metadata"]["name"]: _applied(live.get(obj["metadata"]["name"]), obj) for obj in own}
-        return live | kept
+        return classes(self.desired, self.snapshot)
+
+    @functools.cached_property
+    def growths(self) -> list[volumes.Growth]:
+        """Claims that have to grow, and can."""
+        return [
+            growth
+            for growth in growths(self.desired, self.snapshot)
+            if self.snapshot.storage_classes is None or not any(volumes.against([growth], self.classes))
+        ]
 
     @property
     def defaults(self) -> list[str]:
@@ -158,6 +172,22 @@ class _Look:
         return quota.with_defaults(self.pod, self.snapshot.limits)
 
 
+def classes(desired: Desired, snapshot: Snapshot) -> dict[str, Object]:
+    """StorageClasses by name, as they are when those of the inventory are applied."""
+    own = [obj for obj in desired.platform if obj["kind"] == "StorageClass"]
+    live = {obj["metadata"]["name"]: obj for obj in snapshot.storage_classes or ()}
+    # Applied on the server, a class keeps what is not stated, such as the annotation of the default.
+    kept = {obj["metadata"]["name"]: _applied(live.get(obj["metadata"]["name"]), obj) for obj in own}
+    return live | kept
+
+
+def growths(desired: Desired, snapshot: Snapshot) -> list[volumes.Growth]:
+    """Claims of a release that is there and that are not as they are wanted."""
+    wanted = objects.find(desired.objects, "StatefulSet")
+    live = snapshot.objects.get(objects.key(wanted)) if wanted else None
+    return volumes.growths(wanted, live, snapshot.claims, snapshot.pods) if wanted and live else []
+
+
 def findings(desired: Desired, snapshot: Snapshot, today: datetime.date | None = None) -> list[Finding]:
     """Everything that preflight has to say, in the order of CHECKS. `today` decides what is out of support."""
     look = _Look(desired, snapshot, today or datetime.datetime.now(datetime.UTC).date())
@@ -168,7 +198,7 @@ def references(desired: Desired, snapshot: Snapshot) -> list[refs.Reference]:
     """Objects that must be there for the rendered ones to work, so that they can be read."""
     look = _Look(desired, snapshot, datetime.date.min)
     result = refs.references(desired.objects)
-    for template in look.volumes:
+    for template in look.templates:
         storage_class = look.storage_class(template) or {}
         driver = str(storage_class.get("provisioner", ""))
         # A driver for the container storage interface registers itself under its name.
@@ -188,11 +218,11 @@ def lists(desired: Desired) -> dict[str, str]:
     if any(port.get("nodePort") for dummy, port in _service_ports(desired.objects)):
         result["services of all namespaces"] = "/api/v1/services"
     statefulset = objects.find(desired.objects, "StatefulSet") or {}
-    if any(
-        template["spec"].get("storageClassName") == ""
-        for template in statefulset.get("spec", {}).get("volumeClaimTemplates") or ()
-    ):
+    templates = statefulset.get("spec", {}).get("volumeClaimTemplates") or ()
+    if any(template["spec"].get("storageClassName") == "" for template in templates):
         result["volumes"] = "/api/v1/persistentvolumes"
+    if any(template["spec"].get("volumeAttributesClassName") for template in templates):
+        result[_ATTRIBUTES] = "/apis/storage.k8s.io/v1/volumeattributesclasses"
     return result
 
 
@@ -492,7 +522,7 @@ def _places(look: _Look, slots: Mapping[str, int]) -> Iterator[Finding]:
 def _tied(look: _Look, ordinal: int) -> str:
     """What the volumes of an ordinal are tied to, "" when to nothing that is known."""
     words = []
-    for template in look.volumes:
+    for template in look.templates:
         claim = look.claims.get(f"{template['metadata']['name']}-{look.name}-{ordinal}") or {}
         volume = look.snapshot.objects.get(f"{_VOLUME}{(claim.get('spec') or {}).get('volumeName')}")
         if volume:
@@ -510,7 +540,7 @@ def _lost(look: _Look, ordinal: int) -> Finding:
             "Pending.",
             "Bring that node back or add one there. What is lost for good is restored from a backup into a new volume.",
         )
-    names = [obj["metadata"]["name"] for template in look.volumes if (obj := look.storage_class(template))]
+    names = [obj["metadata"]["name"] for template in look.templates if (obj := look.storage_class(template))]
     return Finding(
         "error",
         "storage class",
@@ -554,7 +584,7 @@ def _zones(look: _Look) -> Iterator[Finding]:
                 "Pending.",
                 f"kubectl label node NODE {limit.topology}=VALUE, or set topologySpread to ScheduleAnyway.",
             )
-    for template in look.volumes:
+    for template in look.templates:
         storage_class = look.storage_class(template)
         if not storage_class or len(look.without_claim(template)) < look.replicas or len(zones) < 2:
             continue
@@ -577,7 +607,7 @@ def _storage(look: _Look) -> Iterator[Finding]:
     if conflict := storage.other_defaults(look.desired.platform, look.snapshot.storage_classes):
         yield conflict
     classes, defaults = look.classes, look.defaults
-    for template in look.volumes:
+    for template in look.templates:
         # Existing volumes need no class.
         severity: Severity = "error" if look.without_claim(template) else "warning"
         wanted = template["spec"].get("storageClassName")
@@ -661,6 +691,24 @@ def _handmade(look: _Look, template: Object) -> Iterator[Finding]:
             f"they name no class; {len(free)} are Available that are big enough.",
             "Make them, or set persistence.storageClass: kubectl get persistentvolumes",
         )
+
+
+def _attributes(look: _Look) -> Iterator[Finding]:
+    """VolumeAttributesClasses that are not there, or that the driver of a volume does not know."""
+    if _ATTRIBUTES in look.snapshot.denied:
+        return
+    drivers: dict[str, set[str]] = {}
+    for template in look.templates:
+        name = template["metadata"]["name"]
+        of_template = drivers.setdefault(name, set())
+        if look.without_claim(template) and (used := look.storage_class(template)):
+            of_template.add(str(used.get("provisioner", "")))
+        for ordinal in range(look.replicas):
+            claim = look.claims.get(f"{name}-{look.name}-{ordinal}") or {}
+            volume = look.snapshot.objects.get(f"{_VOLUME}{(claim.get('spec') or {}).get('volumeName')}")
+            if volume:
+                of_template.add(str((volume["spec"].get("csi") or {}).get("driver", "")))
+    yield from volumes.attribute_findings(look.templates, look.snapshot.lists.get(_ATTRIBUTES), drivers)
 
 
 def _claims(look: _Look) -> Iterator[Finding]:
@@ -870,12 +918,16 @@ def _quota(look: _Look) -> Iterator[Finding]:
     if not look.snapshot.quotas and not look.snapshot.limits:
         return
     pod = look.pod_with_defaults
-    yield from quota.limit_findings(pod, look.volumes, look.snapshot.limits)
-    claims = [(template, len(look.without_claim(template))) for template in look.volumes]
+    yield from quota.limit_findings(pod, look.templates, look.snapshot.limits)
+    claims = [(template, len(look.without_claim(template))) for template in look.templates]
     missing = [obj for obj in look.desired.objects if objects.key(obj) not in look.snapshot.objects]
     running = [item.get("spec") or {} for item in look.snapshot.pods][: look.replicas]
+    growing = [
+        ((growth.claim.get("spec") or {}).get("storageClassName") or "", growth.missing) for growth in look.growths
+    ]
+    default = next(iter(look.defaults), "")
     yield from quota.quota_findings(
-        missing, pod, look.replicas, running, claims, look.snapshot.quotas, next(iter(look.defaults), "")
+        missing, pod, look.replicas, running, claims, look.snapshot.quotas, default, growing
     )
 
 
@@ -895,6 +947,7 @@ CHECKS: tuple[Callable[[_Look], Iterator[Finding]], ...] = (
     _capacity,
     _zones,
     _storage,
+    _attributes,
     _claims,
     _budget,
     _independence,

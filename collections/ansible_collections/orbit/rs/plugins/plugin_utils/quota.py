@@ -60,14 +60,18 @@ def quota_findings(
     claims: Sequence[tuple[Object, int]],
     quotas: Sequence[Object],
     default_class: str,
+    growing: Sequence[tuple[str, float]] = (),
 ) -> Iterator[Finding]:
     """What a ResourceQuota has against a rollout of so many replicas of the pod spec `pod`.
 
     `missing` are the rendered objects that are not there yet, `running` the specs of the pods that will be replaced,
     and `claims` the claim templates with the number of claims that are not there; `default_class` is what a claim gets
-    that names no class.
+    that names no class. `growing` are classes of claims that are there, each with the bytes that it needs on top.
     """
     needs = _needs(missing, pod, replicas, running, claims, default_class)
+    for storage_class, size in growing:
+        for resource in ("requests.storage", f"{storage_class}{_STORAGE_CLASS}requests.storage"):
+            needs[resource] = needs.get(resource, 0.0) + size
     for quota in quotas:
         spec, status = quota.get("spec") or {}, quota.get("status") or {}
         hard = status.get("hard") or spec.get("hard") or {}

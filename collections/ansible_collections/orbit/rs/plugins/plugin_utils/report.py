@@ -219,12 +219,8 @@ def lock_text(holder: Holder | None, now: datetime) -> str:
     if not holder.unfinished:
         return ""
     phase, base = holder.unfinished.get("phase", "begun"), holder.unfinished.get("base")
-    return _hanging(
-        "",
-        f"Unfinished: {what}, begun {since}, is {phase}. The next run of it goes on; "
-        f"-e orbit_rs_interrupted=revert goes back to revision {base}.",
-        2,
-    )
+    back = "" if phase == "reshaping" else f"; -e orbit_rs_interrupted=revert goes back to revision {base}"
+    return _hanging("", f"Unfinished: {what}, begun {since}, is {phase}. The next run of it goes on{back}.", 2)
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:

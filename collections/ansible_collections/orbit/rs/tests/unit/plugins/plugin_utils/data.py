@@ -163,7 +163,12 @@ def node(name: str, zone: str = "", cpu: str = "4", memory: str = "8Gi", **spec:
 
 def storage_class(name: str, default: bool = False, binding: str = "WaitForFirstConsumer") -> Object:
     annotations = {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
-    return {"metadata": {"name": name, "annotations": annotations}, "provisioner": "x", "volumeBindingMode": binding}
+    return {
+        "metadata": {"name": name, "annotations": annotations},
+        "provisioner": "x",
+        "allowVolumeExpansion": True,
+        "volumeBindingMode": binding,
+    }
 
 
 def pod(ordinal: int, ready: bool = True, **spec: Any) -> Object:
@@ -174,10 +179,13 @@ def pod(ordinal: int, ready: bool = True, **spec: Any) -> Object:
     }
 
 
-def claim(ordinal: int) -> Object:
+def claim(ordinal: int, size: str = "10Gi", **status: Any) -> Object:
     return {
-        "metadata": {"name": f"data-orbit-server-{ordinal}"},
-        "status": {"phase": "Bound", "capacity": {"storage": "10Gi"}},
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": f"data-orbit-server-{ordinal}", "namespace": "orbit-rs"},
+        "spec": {"storageClassName": "standard", "resources": {"requests": {"storage": size}}},
+        "status": {"phase": "Bound", "capacity": {"storage": size}, **status},
     }
 
 

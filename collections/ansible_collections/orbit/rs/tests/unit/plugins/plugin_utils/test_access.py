@@ -45,6 +45,16 @@ def test_a_change_patches_and_deletes() -> None:
     assert asked(live, objects=tuple(objs)) == ALWAYS | CHANGE | patched | {"delete configmaps"}
 
 
+def test_larger_volumes_need_more() -> None:
+    objs = data.change(
+        data.rendered(), data.STATEFULSET, "spec|volumeClaimTemplates|0|spec|resources|requests|storage", "20Gi"
+    )
+    more = {"get persistentvolumeclaims", "patch persistentvolumeclaims"}
+    more |= {f"{verb} statefulsets" for verb in ("get", "create", "delete")}
+    assert more & asked(data.deployed()) == set()
+    assert asked(data.deployed(), objects=objs) >= more
+
+
 def test_what_is_missing_or_changed_in_the_cluster_is_made_again() -> None:
     missing = data.deployed(live=[obj for obj in data.rendered() if obj["kind"] != "ConfigMap"])
     assert "create configmaps" in asked(missing)

@@ -138,7 +138,9 @@ def test_paths_come_from_the_table_or_from_discovery(api: Api, cluster: Cluster)
 def test_snapshot(api: Api, cluster: Cluster) -> None:
     running = {"spec": {"nodeName": "a", "containers": [{"resources": {"requests": {"cpu": "250m", "memory": "1Ki"}}}]}}
     claims = [{"metadata": {"name": name}} for name in ("data-orbit-server-0", "data-orbit-server-x-0", "other-0")]
-    manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}"
+    manifest = (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n---\nkind: StatefulSet\nmetadata: {name: orbit-server}"
+    )
     api.answers = {
         "/version": (200, {"gitVersion": "v1.37.2"}),
         "/api/v1/nodes": (403, {"message": "no"}),
@@ -156,7 +158,7 @@ def test_snapshot(api: Api, cluster: Cluster) -> None:
     assert found.requested == {"a": {"cpu": 0.5, "memory": 2048, "pods": 2}}
     assert found.release and (found.release.revision, found.release.deployed) == (2, 2)
     gone = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gone", "namespace": "orbit-rs"}}
-    found = snapshot.read_objects(cluster, found, (*found.release.objects, gone))
+    found = snapshot.read_objects(cluster, found, (found.release.objects[0], gone))
     assert found.objects == {"ConfigMap/orbit-rs/c": {"kind": "ConfigMap"}}
     api.answers[f"{NAMESPACE}/pods"] = (500, {"message": "etcd is ill"})
     with pytest.raises(ApiError, match="etcd is ill"):
