@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import tempfile
 import time
@@ -119,6 +120,15 @@ class Deployed:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    @staticmethod
+    def kill(process: subprocess.Popen[str]) -> str:
+        """Kill a playbook with all that it has started, and return what else it has said."""
+        for number in family(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        assert process.stdout is not None
+        return process.stdout.read()
 
     def versions(self) -> list[str]:
         """The tag of the server's image on each ordinal, lowest first."""
@@ -236,6 +246,14 @@ class Clients:
             assert found[ordinal]["acknowledged"] > 0
             assert found[ordinal]["lost"] == [], f"ordinal {ordinal} has lost acknowledged writes"
         return found
+
+
+def family(number: int) -> list[int]:
+    """Return a process and all that it has started, directly or not; Ansible's workers lead sessions of their own."""
+    children = [
+        int(child) for path in Path(f"/proc/{number}/task").glob("*/children") for child in path.read_text().split()
+    ]
+    return [number, *(member for child in children for member in family(child))]
 
 
 def version(item: Any) -> str:

@@ -29,6 +29,7 @@ SAME_VALUES = {
     "orbitServer.image.digest": "the test bed loads it by its tag",
     "orbitServer.externalService.type": "loadBalancerClass goes with LoadBalancer",
     "persistence.enabled": "without it the rest of persistence would have no effect",
+    "persistence.volumeAttributesClass": "it takes a CSI driver, and the test bed has none",
     "podDisruptionBudget.enabled": "likewise",
     "autoscaling.behavior.scaleDown.selectPolicy": "it would take back what the scenario scales out by hand",
     "gateway.tcpRoute.version": "v1alpha2 is not served any more",

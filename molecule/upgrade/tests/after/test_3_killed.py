@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs that are killed, at a moment that a seed decides."""
 
-import contextlib
 import os
 import random
-import signal
 import time
-from pathlib import Path
 
 import pytest
 
@@ -22,18 +19,7 @@ def killed(deployed, seconds, *more):
             if "To allow this plan" in line:
                 break
         time.sleep(seconds)
-        for number in family(process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
-        return process.stdout.read()
-
-
-def family(number):
-    """A process and all that it has started, directly or not; Ansible's workers lead sessions of their own."""
-    children = [
-        int(child) for path in Path(f"/proc/{number}/task").glob("*/children") for child in path.read_text().split()
-    ]
-    return [number, *(member for child in children for member in family(child))]
+        return deployed.kill(process)
 
 
 @pytest.mark.parametrize(

@@ -439,10 +439,14 @@ def test_ordinals_are_added_freely_and_removed_when_somebody_confirms_it(
     ("made", "life"),
     [("2020-01-01T00:00:00Z", "an earlier release"), ("2027-01-01T00:00:00Z", "before it was scaled in")],
 )
-def test_volumes_of_an_earlier_life_are_named_adopted_or_deleted(made: str, life: str) -> None:
+@pytest.mark.parametrize("remade", [False, True])
+def test_volumes_of_an_earlier_life_are_named_adopted_or_deleted(remade: bool, made: str, life: str) -> None:
     desired = data.wanted(changed(data.STATEFULSET, "spec|replicas", 4))
     live = data.deployed()
     live.objects[data.STATEFULSET]["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    if remade:
+        live.objects[data.STATEFULSET]["metadata"]["creationTimestamp"] = "2028-01-01T00:00:00Z"
+        live.objects[data.STATEFULSET]["metadata"]["annotations"]["orbit.rs/since"] = "2026-01-01T00:00:00Z"
     old = data.claim(3)
     old["metadata"]["creationTimestamp"] = made
     live = dataclasses.replace(live, claims=(*live.claims, old))

@@ -72,6 +72,23 @@ def test_pods_that_run_are_replaced_one_by_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("hard", "words"),
+    [
+        ({"requests.storage": "40Gi"}, ""),
+        ({"requests.storage": "39Gi"}, "of which 30Gi is used; this rollout needs 10Gi more"),
+        ({"fast.storageclass.storage.k8s.io/requests.storage": "5Gi"}, "needs 10Gi more"),
+        ({"standard.storageclass.storage.k8s.io/requests.storage": "30Gi"}, ""),
+    ],
+)
+def test_volumes_that_grow(hard: dict[str, str], words: str) -> None:
+    used = {"requests.storage": "30Gi", "standard.storageclass.storage.k8s.io/requests.storage": "30Gi"}
+    item = {"metadata": {"name": "q"}, "spec": {"hard": hard}, "status": {"used": used}}
+    growing = [("fast", 5.0 * 2**30), ("fast", 5.0 * 2**30)]
+    seen = [finding.seen for finding in quota.quota_findings([], POD, 3, [POD] * 3, [], [item], "standard", growing)]
+    assert len(seen) == bool(words) and words in "".join(seen)
+
+
+@pytest.mark.parametrize(
     ("spec", "counts"),
     [
         ({"scopes": ["NotTerminating", "NotBestEffort"]}, True),
