@@ -401,7 +401,8 @@ def _reshape(
     steps = []
     if sizes or attributes or growing:
         larger = volumes.larger(wanted, live, snapshot.claims)
-        details = tuple(item for growth in growing for item in growth.differences())
+        origin = sizes[0].origin if sizes else "inventory" if attributes else "cluster"
+        details = [dataclasses.replace(item, origin=origin) for growth in growing for item in growth.differences()]
         steps.append(Step("grow_storage", "safe", _growth(growing, larger), (*sizes, *attributes, *details)))
     if kept:
         fields = listed(sorted({change.path.removeprefix("spec.") for change in kept}))

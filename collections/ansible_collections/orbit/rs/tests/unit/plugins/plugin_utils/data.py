@@ -212,12 +212,14 @@ def deployed(
     """A cluster in which Helm has stored `objs` and the API server holds `live`."""
     objs = rendered() if objs is None else tuple(objs)
     live = [served(obj) for obj in (objs if live is None else live)]
+    templates = (objects.find(live, "StatefulSet") or {"spec": {}})["spec"].get("volumeClaimTemplates")
+    size = templates[0]["spec"]["resources"]["requests"]["storage"] if templates else "10Gi"
     return dataclasses.replace(
         EMPTY,
         release=stored(objs, status),
         namespace=NAMESPACE,
         pods=tuple(pod(ordinal) for ordinal in range(3)),
-        claims=tuple(claim(ordinal) for ordinal in range(3)),
+        claims=tuple(claim(ordinal, size) for ordinal in range(3)),
         objects={objects.key(obj): obj for obj in (*live, NAMESPACE)},
     )
 

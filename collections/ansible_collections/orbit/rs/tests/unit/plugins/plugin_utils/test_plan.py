@@ -542,6 +542,8 @@ FIELDS: list[tuple[str, str, list[Any]]] = [
     (data.STATEFULSET, "spec|template|spec|priorityClassName", ["high", None]),
     (data.STATEFULSET, "spec|replicas", [2, 3, 5]),
     (data.STATEFULSET, IMAGE, ["orbit-rs/orbit-server:v0.1.0", NEW, "mirror/orbit-server:v0.1.0"]),
+    (data.STATEFULSET, SIZE, ["10Gi", "10240Mi", "20Gi", "5Gi"]),
+    (data.STATEFULSET, "spec|podManagementPolicy", ["Parallel", "OrderedReady"]),
 ]
 Edits = list[tuple[int, int]]
 edits = st.lists(st.tuples(st.integers(0, len(FIELDS) - 1), st.integers(0, 3)), max_size=4)
@@ -617,6 +619,15 @@ def test_no_owner_of_data_goes_unasked(
     if not plan.refused:
         assert "removes_data_owner" not in {step.risk for step in plan.steps}
         assert ("destroys_data" in {step.risk for step in plan.steps}) <= ("wipe_volumes" in more)
+
+
+@given(edits, edits, edits, missing, st.sets(st.sampled_from(["upgrade", "scale_out", "reshape"])))
+def test_a_statefulset_is_never_made_again_while_pods_restart(
+    wanted: Edits, stored: Edits, live: Edits, absent: set[str], more: set[Any]
+) -> None:
+    plan = make_plan(*history(wanted, stored, live, absent), (), DEPLOY | more)
+    if reshaped(plan) and not plan.refused:
+        assert "restarts_pods" not in {step.risk for step in plan.steps}
 
 
 @given(edits)

@@ -520,6 +520,43 @@ def test_a_volume_that_is_too_small_for_its_provider() -> None:
     assert "makes volumes of 4Gi and more" in finding.seen
 
 
+def test_attributes_of_volumes() -> None:
+    objs = data.change(
+        sts().objects, data.STATEFULSET, "spec|volumeClaimTemplates|0|spec|volumeAttributesClassName", "gold"
+    )
+    desired = data.wanted(objs)
+    asked = preflight.lists(desired)
+    assert list(asked.values()) == ["/apis/storage.k8s.io/v1/volumeattributesclasses"]
+    gold = ({"metadata": {"name": "gold"}, "driverName": "x"},)
+
+    def said(**more: Any) -> list[str]:
+        return [item.seen for item in found(desired, cluster(**more)) if item.check == "volume attributes"]
+
+    (seen,) = said()
+    assert "does not serve VolumeAttributesClass" in seen
+    there = dict.fromkeys(asked, gold)
+    assert said(lists=there) == []  # the default class of this cluster is of the driver x
+    claim = data.claim(0)
+    claim["spec"]["volumeName"] = "pv-0"
+    volume = {"PersistentVolume/pv-0": {"spec": {"hostPath": {"path": "/a"}}}}
+    (seen,) = said(lists=there, claims=(claim,), objects=volume, **release("deployed"))
+    assert "the volumes are of no driver" in seen
+    assert said(denied=tuple(asked)) == []
+
+
+def test_larger_volumes_need_room_in_a_quota() -> None:
+    live = data.deployed()
+    quota = {"metadata": {"name": "q"}, "spec": {"hard": {"requests.storage": "40Gi"}}}
+    live = dataclasses.replace(live, quotas=({**quota, "status": {"used": {"requests.storage": "30Gi"}}},))
+    objs = data.change(
+        data.rendered(), data.STATEFULSET, "spec|volumeClaimTemplates|0|spec|resources|requests|storage", "20Gi"
+    )
+    assert "this rollout needs 30Gi more" in "".join(item.seen for item in found(data.wanted(objs), live))
+    fixed = {**data.storage_class("standard", True), "allowVolumeExpansion": False}  # the plan says that it cannot grow
+    live = dataclasses.replace(live, storage_classes=(fixed,))
+    assert "quota" not in {item.check for item in found(data.wanted(objs), live)}
+
+
 def test_what_the_account_may_not_do() -> None:
     refused = (
         Request("create", "statefulsets", "apps", "orbit-rs"),
