@@ -28,7 +28,7 @@ env: .venv/.ready ## print shell lines for the same tools and cluster: eval "$$(
 
 bench: .venv/.ready ## measure beside plain Helm and kubectl; one part alone: make bench WHAT=deploy
 	@for what in $(WHAT); do echo "== $$what"; scripts/with-cluster python -m bench.$$what || exit 1; done
-WHAT ?= preflight deploy phases upgrade diagnosis fleet
+WHAT ?= preflight plan deploy phases upgrade diagnosis fleet
 
 clean: ## remove the cluster and everything that was made in this folder
 	@if [ -x .venv/bin/python ]; then python -m testbed down; fi
