@@ -280,7 +280,7 @@ class Run:
         if base:
             self.tool.rollback(self.release, base)
             return
-        # No revision to go back to: only Helm's note goes: the next install takes over what this one has made.
+        # No revision to go back to. Only Helm's note goes: the next run of it takes over what this one has made.
         name = f"sh.helm.release.v1.{self.release.name}.v{release.revision}"
         self.cluster.request("DELETE", f"/api/v1/namespaces/{self.release.namespace}/secrets/{name}")
 

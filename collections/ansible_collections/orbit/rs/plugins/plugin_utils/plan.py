@@ -51,7 +51,6 @@ _OWNER, _OWNER_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-na
 # What is not Helm's: what has to be there before the release, and the claims that a StatefulSet has made.
 _PLATFORM = ("Namespace/", "PersistentVolumeClaim/", "StorageClass/", "VolumeSnapshotClass/")
 
-
 # Steps that touch the volumes, or make the StatefulSet again.
 RESHAPING = ("grow_storage", "reshape")
 
@@ -389,12 +388,8 @@ def _reshape(
         # Nobody has asked for it just now, and nothing else should have to wait for it.
         noted = [dataclasses.replace(item, severity="warning") for item in noted]
         growing = [growth for growth in growing if not any(volumes.against([growth], classes))]
-    if (
-        sizes
-        or attributes
-        or kept
-        or any(item.object == objects.key(wanted) and _is_immutable(item) for item in unrecorded)
-    ):
+    stored = [item for item in unrecorded if item.object == objects.key(wanted) and _is_immutable(item)]
+    if sizes or attributes or kept or stored:
         refused += _at_once(mine, live)
     refusals.extend(refused)
 
@@ -453,7 +448,7 @@ def _gone(change: Difference) -> Finding:
 def _never(change: Difference) -> Finding | None:
     """Refusal of what not even a new StatefulSet can change around pods that run."""
     field = volumes.field(change)
-    whole = field == "volumeClaimTemplates" and (change.path == _CLAIMS or change.path.endswith("]"))
+    whole = re.fullmatch(rf"{re.escape(_CLAIMS)}(\[[^\]]+\])?", change.path)
     if field == "selector":
         why = "the pods that run carry the old labels, and a StatefulSet that selects others would not take them"
     elif whole and (change.wanted is None or change.found is None):
@@ -585,9 +580,8 @@ def _stale(desired: Desired, snapshot: Snapshot, ordinals: Iterable[int]) -> lis
 def _stale_volumes(stale: Sequence[Object], snapshot: Snapshot, server: str, release: Release) -> Finding:
     """Refusal of volumes whose data would come back, and from when it is: by their age against the StatefulSet's."""
     live = snapshot.objects.get(f"StatefulSet/{release.namespace}/{server}") or {"metadata": {}}
-    since = (live["metadata"].get("annotations") or {}).get(volumes.SINCE) or live["metadata"].get(
-        "creationTimestamp", ""
-    )
+    first = (live["metadata"].get("annotations") or {}).get(volumes.SINCE)
+    since = first or live["metadata"].get("creationTimestamp", "")
     lines = []
     for claim in stale:
         made = claim["metadata"].get("creationTimestamp", "")

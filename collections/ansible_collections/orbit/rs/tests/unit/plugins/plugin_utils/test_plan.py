@@ -189,6 +189,7 @@ def test_volumes_do_not_change_while_a_rollout_is_half_way() -> None:
         ("spec|podManagementPolicy", "OrderedReady"),
         ("spec|serviceName", "other"),
         ("spec|volumeClaimTemplates|0|metadata|labels", {"a": "b"}),
+        ("spec|volumeClaimTemplates|0|metadata|annotations", {"example.org/a": "b"}),
         ("spec|volumeClaimTemplates|0|spec|storageClassName", "fast"),
     ],
 )
