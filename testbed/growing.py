@@ -106,18 +106,19 @@ class Driver:
             self._request("PATCH", path, {"status": {"conditions": told or None, **status}})
             self._done.wait(self._seconds)
 
+        wish = {"allocatedResources": {"storage": size}}
         if _bytes(size) > LARGEST:
             refused = {"allocatedResourceStatuses": {"storage": "ControllerResizeInfeasible"}}
-            step(("ControllerResizeError", f"the pool has no room for {size}"), **refused)
+            step(("ControllerResizeError", f"the pool has no room for {size}"), **wish, **refused)
             return
-        step(("Resizing", ""), allocatedResourceStatuses=None)
+        step(("Resizing", ""), **wish, allocatedResourceStatuses={"storage": "ControllerResizeInProgress"})
         self._request(
             "PATCH",
             f"/api/v1/persistentvolumes/{claim['spec']['volumeName']}",
             {"spec": {"capacity": {"storage": size}}},
         )
-        step(("FileSystemResizePending", ""))
-        step(capacity={"storage": size})
+        step(("FileSystemResizePending", ""), allocatedResourceStatuses={"storage": "NodeResizePending"})
+        step(capacity={"storage": size}, allocatedResourceStatuses=None)
 
     def _request(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

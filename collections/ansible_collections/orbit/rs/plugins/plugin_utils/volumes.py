@@ -247,13 +247,16 @@ def pending(claim: Object) -> bool:
 
 
 def failed(claim: Object) -> bool:
-    """Whether the driver has said that it will never do it."""
-    status = claim.get("status") or {}
-    said = {
-        (status.get("allocatedResourceStatuses") or {}).get("storage", ""),
-        (status.get("modifyVolumeStatus") or {}).get("status", ""),
-    }
-    return any(item.endswith("Infeasible") for item in said)
+    """Whether the driver has said of what the claim asks for that it will never do it."""
+    status, spec = claim.get("status") or {}, claim.get("spec") or {}
+    modified = status.get("modifyVolumeStatus") or {}
+    # What it says stands until it has looked at another wish.
+    said = (status.get("allocatedResourceStatuses") or {}).get("storage", "")
+    size = (status.get("allocatedResources") or {}).get("storage", "")
+    if said.endswith("Infeasible"):
+        return not size or not (_smaller(size, _asked(claim)) or _smaller(_asked(claim), size))
+    attributes = modified.get("targetVolumeAttributesClassName", "")
+    return modified.get("status") == "Infeasible" and attributes in ("", spec.get("volumeAttributesClassName"))
 
 
 def progress(claim: Object) -> str:

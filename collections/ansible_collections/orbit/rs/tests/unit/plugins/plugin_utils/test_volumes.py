@@ -59,6 +59,8 @@ def test_several_claims_with_one_reason_are_one_finding() -> None:
 
 
 INFEASIBLE = {"allocatedResourceStatuses": {"storage": "ControllerResizeInfeasible"}}
+SINCE_THEN_LESS = {**INFEASIBLE, "allocatedResources": {"storage": "200Gi"}}
+SINCE_THEN_OTHER = {"status": "Infeasible", "targetVolumeAttributesClassName": "silver"}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,10 @@ def test_what_a_claim_is_asked_for(found: Object, size: str, asked: str) -> None
             False,
         ),
         ({"conditions": [condition("NodeResizeError", "xfs")], **INFEASIBLE}, "larger: xfs", True),
+        ({**INFEASIBLE, "allocatedResources": {"storage": "20480Mi"}}, "", True),
+        (SINCE_THEN_LESS, "", False),
         ({"modifyVolumeStatus": {"status": "Infeasible"}}, "the driver has not begun", True),
+        ({"modifyVolumeStatus": SINCE_THEN_OTHER}, "", False),
     ],
 )
 def test_how_far_a_volume_is(status: Object, words: str, failed: bool) -> None:
