@@ -125,7 +125,7 @@ class Reshape:
         answer = self.cluster.get_all([path])[0]
         events = [] if isinstance(answer, ApiError) else answer["items"]
         warnings = [event for event in events if event.get("type") == "Warning"]
-        last = max(warnings or events, key=diagnosis.event_time, default=None)
+        last = max(warnings, key=diagnosis.event_time, default=None)
         said = f"\nThe cluster says: {last['reason']}: {last['message']}" if last else ""
         again = "Then run again, which goes on from here: ansible-playbook orbit.rs.deploy"
         if volumes.failed(claim):
