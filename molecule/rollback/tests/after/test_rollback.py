@@ -18,10 +18,10 @@ def play(deployed, playbook, *more):
     return deployed.playbook("-e", VARIABLES, "-e", "orbit_rs_rehearsal=false", *more, playbook=playbook)
 
 
-def size_in(deployed):
+def template(deployed):
     """What the StatefulSet asks of a new volume."""
-    (template,) = deployed.get("statefulset orbit-server")["spec"]["volumeClaimTemplates"]
-    return template["spec"]["resources"]["requests"]["storage"]
+    (found,) = deployed.get("statefulset orbit-server")["spec"]["volumeClaimTemplates"]
+    return found["metadata"].get("annotations")
 
 
 def revision(deployed):
@@ -66,19 +66,21 @@ def test_a_revision_that_is_gone_is_refused(deployed):
     assert deployed.fingerprint() == before
 
 
+def other_volumes(tag):
+    """Values with another version, and a template of claims that is not that of revision 1."""
+    server = {**VALUES["orbitServer"], "image": {**VALUES["orbitServer"]["image"], "tag": tag}, "replicaCount": 4}
+    values = {**VALUES, "orbitServer": server, "persistence": {"size": "1Gi", "annotations": {"team": "data"}}}
+    return "-e", json.dumps({"orbit_rs_values": values})
+
+
 def test_count_and_volumes_stay_where_the_revision_had_others(deployed, clients):
-    """The claims' template is immutable, so the StatefulSet is made anew around its pods, with larger new volumes."""
-    pods = [pod["metadata"]["uid"] for pod in deployed.pods()]
-    deployed.kubectl("delete statefulset orbit-server --cascade=orphan")
-    server = {**VALUES["orbitServer"], "image": {**VALUES["orbitServer"]["image"], "tag": "v0.2.0"}, "replicaCount": 4}
-    larger = {"orbit_rs_values": {**VALUES, "orbitServer": server, "persistence": {"size": "2Gi"}}}
-    deployed.playbook("-e", json.dumps(larger))
-    assert [pod["metadata"]["uid"] for pod in deployed.pods()][:3] == pods
-    assert size_in(deployed) == "2Gi"
+    """The template of the claims is immutable: `helm rollback` fails on it, and would remove an ordinal."""
+    play(deployed, "scale", *other_volumes("v0.2.0"), "-e", "orbit_rs_replicas=4", "-e", "orbit_rs_reshape=true")
+    assert template(deployed) == {"team": "data"}
 
     play(deployed, "rollback", "-e", "orbit_rs_revision=1")
     assert deployed.versions() == ["v0.1.0"] * 4
-    assert size_in(deployed) == "2Gi"
+    assert template(deployed) == {"team": "data"}
     clients.nothing_is_lost()
 
 
@@ -96,9 +98,7 @@ def one_way(tmp_path):
 
 
 def test_what_could_not_read_the_data_is_refused_on_the_way_there_and_back(deployed, clients, one_way):
-    server = {**VALUES["orbitServer"], "replicaCount": 4}
-    now = ("-e", json.dumps({"orbit_rs_values": {**VALUES, "orbitServer": server, "persistence": {"size": "2Gi"}}}))
-    common = (*now, "-e", "orbit_rs_upgrade_without_backup=true", "-e", "orbit_rs_rehearsal=false")
+    common = (*other_volumes("v0.1.0"), "-e", "orbit_rs_upgrade_without_backup=true", "-e", "orbit_rs_rehearsal=false")
     deployed.playbook(*common, "-e", f"orbit_rs_chart={one_way / 'old'}")
     upgrade = (*common, "-e", f"orbit_rs_chart={one_way / 'new'}", "-e", "orbit_rs_version=v0.2.0")
     ended = deployed.try_playbook(*upgrade, playbook="upgrade")

@@ -167,7 +167,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next(deployed, clients, line, s
     killed(deployed, line, *wanted(size))
     if "made again" in line:
         # So that it was killed between the two requests for sure.
-        deployed.kubectl("delete statefulset orbit-server --cascade orphan --ignore-not-found")
+        deployed.kubectl("delete statefulset orbit-server --cascade=orphan --ignore-not-found")
         assert "make StatefulSet orbit-server again, around the pods" in done(deployed, *wanted(size), "--check")
     said = done(deployed, *wanted(size))
     assert "This run goes on from there" in said
