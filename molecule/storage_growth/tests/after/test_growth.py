@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from testbed import growing
 ROOT = Path(__file__).resolve().parents[4]
 VALUES = yaml.safe_load((ROOT / "molecule/storage_growth/vars/storage_growth.yml").read_text())["orbit_rs_values"]
 CHART = ROOT / "collections/ansible_collections/orbit/rs/charts/orbit-rs"
+UID = "get statefulset orbit-server --output jsonpath={.metadata.uid}"
 PAST = json.dumps({"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}})
 
 
@@ -163,11 +165,14 @@ def killed(deployed, line, *arguments):
     ],
 )
 def test_a_run_that_is_killed_is_finished_by_the_next(deployed, clients, line, size):
-    before = identities(deployed)
+    before, server = identities(deployed), deployed.kubectl(UID)
     killed(deployed, line, *wanted(size))
     if "made again" in line:
-        # So that it was killed between the two requests for sure.
-        deployed.kubectl("delete statefulset orbit-server --cascade=orphan --ignore-not-found")
+        # So that it was killed between the two requests for sure. A new one has to be left alone for a while, or the
+        # garbage collector deletes the pods.
+        if deployed.kubectl(f"{UID} --ignore-not-found") not in (server, ""):
+            time.sleep(10)
+        deployed.kubectl("delete statefulset orbit-server --cascade orphan --ignore-not-found")
         assert "make StatefulSet orbit-server again, around the pods" in done(deployed, *wanted(size), "--check")
     said = done(deployed, *wanted(size))
     assert "This run goes on from there" in said

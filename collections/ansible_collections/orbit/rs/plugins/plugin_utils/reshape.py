@@ -23,6 +23,9 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.volumes import Growth
 
 LOOK_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10
+# For which a StatefulSet and its pods must have been there before it is taken away from them. The garbage collector
+# leaves the pods that it knows to be its; one that was made or taken over a moment ago it deletes.
+SETTLE_SECONDS = 10
 _MERGE = "application/merge-patch+json"
 
 # What the API server writes itself.
@@ -142,6 +145,7 @@ class Reshape:
 
     def _replace(self, live: Object, new: Object) -> None:
         """Delete the StatefulSet alone, make the new one, and see that it takes over all pods as they are."""
+        self._settle(live)
         self.held.check()
         name, path = new["metadata"]["name"], self._path(new)
         before = {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in self._pods(new)}
@@ -170,6 +174,14 @@ class Reshape:
         after = {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in self._pods(new)}
         if lost := [pod for pod, uid in before.items() if after.get(pod) != uid]:
             self.say(f"meanwhile something else has restarted {', '.join(lost)}")
+
+    def _settle(self, live: Object) -> None:
+        """Wait until nothing of it is new any more."""
+        made = max(diagnosis.time(obj["metadata"].get("creationTimestamp")) for obj in (live, *self._pods(live)))
+        left = SETTLE_SECONDS - (self.cluster.now() - made).total_seconds()
+        if left > 0:
+            self.say(f"StatefulSet {live['metadata']['name']} has to be older than that: {report.duration(left)}")
+            time.sleep(left)
 
     def make(self, new: Object) -> None:
         """Make the StatefulSet, and wait until it has taken over the pods that match it. Raises OrbitError."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -42,6 +43,9 @@ class _Cluster:
         self.writes: list[str] = []
         self.refuses = ""
         self.stuck = False
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 24, 13, tzinfo=UTC)
 
     def path(self, obj: Object) -> str:
         return f"{SETS}/{obj['metadata']['name']}"
@@ -179,6 +183,17 @@ def test_a_run_that_is_killed_is_finished_by_the_next(kill: int) -> None:
     run(cluster, larger())
     is_grown(cluster)
     assert sum(write.startswith("DELETE") for write in cluster.writes) == 1
+
+
+@pytest.mark.parametrize(("made", "waits"), [("2026-11-24T12:59:55Z", [5.0]), ("2026-11-24T12:59:50Z", [])])
+def test_what_is_new_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch, made: str, waits: list[float]) -> None:
+    """The garbage collector might not know yet whose the pods are, and delete them."""
+    slept: list[float] = []
+    monkeypatch.setattr(reshape.time, "sleep", slept.append)
+    cluster = _Cluster()
+    cluster.pods[1]["metadata"]["creationTimestamp"] = made
+    run(cluster, larger("spec|podManagementPolicy", "OrderedReady"))
+    assert [seconds for seconds in slept if seconds] == waits
 
 
 def test_a_field_that_cannot_change_needs_no_claim() -> None:
