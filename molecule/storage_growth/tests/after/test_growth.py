@@ -172,7 +172,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next(deployed, clients, line, s
         # garbage collector deletes the pods.
         if deployed.kubectl(f"{UID} --ignore-not-found") not in (server, ""):
             time.sleep(10)
-        deployed.kubectl("delete statefulset orbit-server --cascade orphan --ignore-not-found")
+        deployed.kubectl("delete statefulset orbit-server --cascade=orphan --ignore-not-found")
         assert "make StatefulSet orbit-server again, around the pods" in done(deployed, *wanted(size), "--check")
     said = done(deployed, *wanted(size))
     assert "This run goes on from there" in said
