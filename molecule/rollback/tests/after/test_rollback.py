@@ -86,14 +86,15 @@ def test_count_and_volumes_stay_where_the_revision_had_others(deployed, clients)
 
 @pytest.fixture
 def one_way(tmp_path):
-    """The chart, of a version that writes another data format."""
-    for name, annotations in {
-        "old": {"orbit.rs/data-format": "1"},
-        "new": {"orbit.rs/data-format": "2", "orbit.rs/reads-data-formats": "1,2"},
-    }.items():
+    """Two versions of the chart, of which the second one's server writes another data format."""
+    for name, version, annotations in (
+        ("old", "0.1.1", {"orbit.rs/data-format": "1"}),
+        ("new", "0.1.2", {"orbit.rs/data-format": "2", "orbit.rs/reads-data-formats": "1,2"}),
+    ):
         shutil.copytree(CHART, tmp_path / name)
         file = tmp_path / name / "Chart.yaml"
-        file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "annotations": annotations}))
+        chart = {**yaml.safe_load(file.read_text()), "version": version, "annotations": annotations}
+        file.write_text(yaml.safe_dump(chart))
     return tmp_path
 
 
