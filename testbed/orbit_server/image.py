@@ -19,8 +19,8 @@ from testbed.versions import DEBIAN
 REPOSITORY = "orbit-rs/orbit-server"
 USER = 1001
 
-# The server's own needs, and what the commands of the deployment guide call in a pod.
-_PACKAGES = ("python3", "libstdc++6", "bash", "dash", "coreutils", "curl")
+# The server's own needs, what the commands of the deployment guide call in a pod, and what a Debian image has anyway.
+_PACKAGES = ("python3", "libstdc++6", "bash", "dash", "coreutils", "curl", "findutils", "tar")
 # Nobody in the image reads, configures or installs anything.
 _UNWANTED = (
     *(

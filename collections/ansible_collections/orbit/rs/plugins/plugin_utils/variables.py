@@ -57,14 +57,16 @@ def unknown(names: Iterable[str], known: Collection[str]) -> list[Finding]:
 def wrong(values: Mapping[str, Any]) -> list[Finding]:
     """What is wrong with the values of variables (RULES), all at once."""
     return [
-        Finding("error", "variables", f"{name} is {_shown(values[name])}: {said}.", f"Correct {name}.")
+        Finding("error", "variables", f"{name} is {_shown(name, values[name])}: {said}.", f"Correct {name}.")
         for name, rule in RULES.items()
         if name in values and (said := rule(values[name]))
     ]
 
 
-def _shown(value: Any) -> str:
-    """The value, short; not what is in a map, which can be secret."""
+def _shown(name: str, value: Any) -> str:
+    """The value, short; not a password, nor what is in a map, which can be secret, too."""
+    if name.endswith("_password"):
+        return "hidden"
     if isinstance(value, Mapping):
         return "a map"
     if isinstance(value, (list, tuple)):
@@ -131,6 +133,13 @@ def _file(value: Any) -> str:
     return "" if path.parent.is_dir() else f"there is no folder {path.parent}"
 
 
+def _readable(value: Any) -> str:
+    """A rule for a file that a run reads."""
+    if not isinstance(value, str):
+        return "it must be text"
+    return "" if not value or Path(value).expanduser().is_file() else "there is no such file"
+
+
 _DNS = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _NAME = "a name has lower case letters, digits and '-', and begins and ends with a letter or digit"
 
@@ -153,6 +162,22 @@ RULES: Mapping[str, Rule] = {
     "orbit_rs_bin_dir": _folder,
     "orbit_rs_python_target": _folder,
     "orbit_rs_diagnose_dir": _folder,
+    "orbit_rs_repository": _text(
+        r"(?:/|[a-z0-9]+:)\S.*", "it is an absolute folder, or begins with its kind, such as s3: or rest:"
+    ),
+    "orbit_rs_repository_name": _text(
+        r"[A-Za-z0-9][-A-Za-z0-9_.]*", "a name has letters, digits, '_', '.' and '-'", 63
+    ),
+    "orbit_rs_repository_password": _text(r".+", "it must be one line"),
+    "orbit_rs_repository_password_file": _readable,
+    "orbit_rs_repository_password_secret": _text(rf"{_DNS}(?:\.{_DNS})*", f"{_NAME}, with dots in between", 253),
+    "orbit_rs_repository_password_command": _text(r"[^\s\"'].*", "it must begin with the name of a command"),
+    "orbit_rs_repository_environment": _scalars,
+    "orbit_rs_backup_parallel": _count(1, ""),
+    "orbit_rs_backup_scratch": _text(r"/[^\s]*", "it must be an absolute folder of the pods", empty=False),
+    "orbit_rs_backup_database": _text(r"[^/\s][^/]*", "it must be the name of a file, without a folder", empty=False),
+    "orbit_rs_set": _text(r"newest|verified|\d{8}T\d{6}Z", "it is newest, verified or an id such as 20261130T023000Z"),
+    "orbit_rs_verify_subset": _text(r"\d+(?:\.\d+)?%|\d+/\d+|\d+[KMGT]?", "a part looks like 5%, 1/10 or 500M"),
     "orbit_rs_drift_report": _file,
     "orbit_rs_history_html": _file,
     "orbit_rs_rollout_timeout": _count(1),

@@ -40,6 +40,11 @@ def test_unknown(name: str, severity: str, meant: str) -> None:
 
 
 GOOD: list[tuple[str, Any]] = [
+    ("orbit_rs_repository", "s3:https://s3.example.com/backups"),
+    ("orbit_rs_repository", "/srv/backups"),
+    ("orbit_rs_repository_password_command", "pass show orbit/backup"),
+    ("orbit_rs_set", "20261130T023000Z"),
+    ("orbit_rs_verify_subset", "2.5%"),
     ("orbit_rs_release", "orders-2"),
     ("orbit_rs_namespace_labels", {"a.b/c": "", "team": "x_y.z-1"}),
     ("orbit_rs_storage_class", ""),
@@ -60,6 +65,18 @@ GOOD: list[tuple[str, Any]] = [
 ]
 
 BAD: list[tuple[str, Any, str]] = [
+    ("orbit_rs_repository", "backups", "begins with its kind"),
+    ("orbit_rs_repository_name", "a,b", "a name has letters"),
+    ("orbit_rs_repository_password", "two\nlines", "orbit_rs_repository_password is hidden"),
+    ("orbit_rs_repository_password_file", "/nowhere/password", "there is no such file"),
+    ("orbit_rs_repository_password_secret", "Backup", "with dots in between"),
+    ("orbit_rs_repository_password_command", "'pass show'", "the name of a command"),
+    ("orbit_rs_repository_environment", {"AWS_REGION": None}, "AWS_REGION must be text"),
+    ("orbit_rs_backup_parallel", 0, "a whole number, 1 or more"),
+    ("orbit_rs_backup_scratch", "tmp", "an absolute folder"),
+    ("orbit_rs_backup_database", "a/b", "without a folder"),
+    ("orbit_rs_set", "latest", "newest, verified or an id"),
+    ("orbit_rs_verify_subset", "some", "a part looks like"),
     ("orbit_rs_release", "Orders", "'Orders': a name has lower case letters"),
     ("orbit_rs_release", "a" * 54, "it may have 53 characters"),
     ("orbit_rs_release", "", "it must not be empty"),

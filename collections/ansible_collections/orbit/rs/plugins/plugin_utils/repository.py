@@ -1,0 +1,57 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backup repository of a release, out of the options of an action."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ansible_collections.orbit.rs.plugins.plugin_utils import credentials
+from ansible_collections.orbit.rs.plugins.plugin_utils.backup import Backup, Orders
+from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError, Patience, Release
+from ansible_collections.orbit.rs.plugins.plugin_utils.restic import Restic
+
+
+@contextlib.contextmanager
+def opened(options: Mapping[str, Any], cluster: Cluster, release: Release) -> Iterator[tuple[Restic, str]]:
+    """The repository, and the name of the release in it. Raises OrbitError."""
+    if not options["url"]:
+        raise OrbitError(
+            "No backup repository is configured.",
+            "Set orbit_rs_repository, such as s3:https://s3.example.com/backups, and where its password comes from.",
+        )
+    source = credentials.Source(
+        password=options["password"],
+        file=options["password_file"],
+        secret=options["password_secret"],
+        command=options["password_command"],
+        environment={name: str(value) for name, value in options["environment"].items()},
+    )
+    with credentials.opened(source, cluster, release.namespace) as (file, environment):
+        restic = Restic(options["restic"], options["url"], file, environment)
+        restic.check_version(options["version"])
+        yield restic, options["name"] or f"{release.namespace}.{release.name}"
+
+
+def backup_of(
+    options: Mapping[str, Any],
+    cluster: Cluster,
+    release: Release,
+    restic: Restic,
+    name: str,
+    say: Callable[[str], None],
+) -> Backup:
+    """What takes a set, out of the options of the fragments repository and backup."""
+    orders = Orders(
+        method=options["method"],
+        parallel=options["parallel"],
+        scratch=options["scratch"],
+        database=options["database"],
+        patience=Patience(options["rollout_timeout"], options["gate_timeout"], 0, options["lock_timeout"]),
+    )
+    versions = {"restic": options["repository"]["version"], "kubernetes": cluster.version()}
+    return Backup(cluster, release, restic, name, versions, orders, say)

@@ -1,0 +1,284 @@
+# Copyright (c) 2026 the orbit.rs authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""restic as a process, called here alone. Passwords and keys go by file and environment, never by argument."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
+
+from ansible_collections.orbit.rs.plugins.plugin_utils import redact, tools
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError
+
+MINIMUM = "v0.17.0"  # older ones have no exit codes to tell the causes apart
+BLOCK = 1 << 17
+STOP_SECONDS = 60  # that restic has to give up by itself: killed outright, it leaves a lock
+RETRY_LOCK = "5m"  # for another restic, such as a prune
+
+NO_REPOSITORY, LOCKED, WRONG_PASSWORD, INCOMPLETE = 10, 11, 12, 3
+
+# Another source of the password that the environment may name would contradict ours.
+_FOREIGN = ("RESTIC_PASSWORD", "RESTIC_PASSWORD_COMMAND", "RESTIC_REPOSITORY_FILE")
+
+
+class ResticError(OrbitError):
+    """restic failed; `code` is its exit code."""
+
+    def __init__(self, code: int, seen: str, remedy: str = "") -> None:
+        super().__init__(seen, remedy)
+        self.code = code
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """A snapshot as the repository lists it. Its tags are NAME=VALUE, or a NAME alone."""
+
+    id: str
+    time: str
+    host: str
+    tags: Mapping[str, str]
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Snapshot:
+        """Of restic's JSON."""
+        pairs = (tag.partition("=") for tag in item.get("tags") or ())
+        return cls(item["id"], item["time"], item.get("hostname", ""), {name: value for name, dummy, value in pairs})
+
+
+@dataclasses.dataclass(frozen=True)
+class Restic:
+    """A repository. `environment` has the keys of its storage; `password_file` is readable for this user alone."""
+
+    command: str
+    repository: str
+    password_file: str
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """Where it is, without user and password."""
+        return redact.text(self.repository)
+
+    def check_version(self, version: str) -> None:
+        """Raise OrbitError for a restic that is too old."""
+        if tools.numbers(version) < tools.numbers(MINIMUM):
+            raise OrbitError(
+                f"restic {version or 'of an unknown version'} is too old, it takes {MINIMUM} or newer.",
+                "Let the role prerequisites find or fetch it, or put a newer one on the PATH.",
+            )
+
+    def _start(self, *arguments: str, **pipes: Any) -> subprocess.Popen[bytes]:
+        env = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+        env |= self.environment
+        env |= {"RESTIC_REPOSITORY": self.repository, "RESTIC_PASSWORD_FILE": self.password_file}
+        env.setdefault("RESTIC_PROGRESS_FPS", "0.2")
+        try:
+            return subprocess.Popen([self.command, *arguments], env=env, **{"stdin": subprocess.DEVNULL, **pipes})
+        except OSError as error:
+            raise OrbitError(
+                f"restic cannot be run: {error.strerror or error}.", "Let the role prerequisites find or fetch it."
+            ) from error
+
+    def _run(self, *arguments: str) -> str:
+        with self._start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            said, complaint = process.communicate()
+        if process.returncode:
+            raise self.error(process.returncode, complaint)
+        return said.decode(errors="replace")
+
+    def error(self, code: int, complaint: bytes) -> ResticError:
+        """What an exit code means, and what to do about it."""
+        where = self.shown
+        known = {
+            NO_REPOSITORY: (
+                f"There is no backup repository at {where}.",
+                "Correct orbit_rs_repository. The first backup makes a new one: ansible-playbook orbit.rs.backup",
+            ),
+            LOCKED: (
+                f"The backup repository {where} is locked, and was not free after {RETRY_LOCK}.",
+                "Somebody prunes or checks it. When nobody does, restic has left it: restic unlock, then run again.",
+            ),
+            WRONG_PASSWORD: (
+                f"The password does not open the backup repository {where}.",
+                "Correct what orbit_rs_repository_password_file, _secret or _command names.",
+            ),
+            INCOMPLETE: (f"restic could not read all of its input for {where}.", "Run again; nothing of it counts."),
+        }
+        if code in known:
+            return ResticError(code, *known[code])
+        said = _said(complaint) or ("it was stopped" if code < 0 else f"exit code {code}")
+        return ResticError(
+            code,
+            f"The backup repository {where}: {said}",
+            "Is its storage there, not full, and are its keys valid? Then run again.",
+        )
+
+    def create(self) -> None:
+        """Make the repository. Raises ResticError."""
+        self._run("init", "--json")
+
+    def snapshots(self, *tags: str) -> list[Snapshot]:
+        """The snapshots that have all these tags. Raises ResticError."""
+        where = ["--tag", ",".join(tags)] if tags else []
+        return [Snapshot.of(item) for item in json.loads(self._run("snapshots", "--json", "--no-lock", *where) or "[]")]
+
+    def backup(self, path: str, host: str, tags: Mapping[str, str]) -> Writer:
+        """Begin a snapshot of one file, whose content is then written. Raises OrbitError."""
+        words = [word for name, value in tags.items() for word in ("--tag", f"{name}={value}" if value else name)]
+        process = self._start(
+            *("backup", "--json", "--retry-lock", RETRY_LOCK, "--stdin", "--stdin-filename", path, "--host", host),
+            *words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        return Writer(self, process)
+
+    def store(self, path: str, content: bytes, host: str, tags: Mapping[str, str]) -> str:
+        """Store a small file; id of its snapshot. Raises OrbitError."""
+        writer = self.backup(path, host, tags)
+        try:
+            writer.write(content)
+            return writer.commit()
+        finally:
+            writer.abort()
+
+    def dump(self, snapshot: str, path: str) -> Iterator[bytes]:
+        """The content of a file, in blocks. Raises ResticError, also after the last block."""
+        with tempfile.TemporaryFile() as complaint:
+            process = self._start("dump", "--no-lock", snapshot, path, stdout=subprocess.PIPE, stderr=complaint)
+            if not process.stdout:
+                raise AssertionError
+            try:
+                while block := process.stdout.read(BLOCK):
+                    yield block
+                code = process.wait()
+            finally:
+                process.stdout.close()
+                _stop(process)
+            if code:
+                complaint.seek(0)
+                raise self.error(code, complaint.read())
+
+    def read(self, snapshot: str, path: str) -> bytes:
+        """The content of a small file. Raises ResticError."""
+        return b"".join(self.dump(snapshot, path))
+
+    def forget(self, snapshots: Sequence[str]) -> None:
+        """Forget snapshots by their ids; what they hold goes with the next prune. Raises ResticError."""
+        if snapshots:
+            self._run("forget", "--json", "--retry-lock", RETRY_LOCK, *snapshots)
+
+    def prune(self) -> None:
+        """Remove what no snapshot holds any more. Raises ResticError."""
+        self._run("prune", "--retry-lock", RETRY_LOCK)
+
+    def unlock(self) -> None:
+        """Remove locks whose restic is dead. Raises ResticError."""
+        self._run("unlock")
+
+    def check(self, subset: str = "") -> None:
+        """Check the structure, and read a part of the data, such as "5%". Raises ResticError."""
+        more = [f"--read-data-subset={subset}"] if subset else []
+        self._run("check", "--json", "--retry-lock", RETRY_LOCK, *more)
+
+
+class Writer:
+    """A snapshot that is being written. It exists from commit() on; abort() leaves nothing, and is harmless after it.
+
+    The end of the input is what makes restic save a snapshot, so that it must be stopped before its input is closed.
+    """
+
+    def __init__(self, restic: Restic, process: subprocess.Popen[bytes]) -> None:
+        self._restic = restic
+        self._process = process
+        self._said: dict[str, Any] = {}
+        self._complaint = bytearray()
+        if not process.stdin or not process.stdout or not process.stderr:
+            raise AssertionError
+        self._input = process.stdin
+        self._readers = [
+            threading.Thread(target=self._listen, args=(process.stdout,), daemon=True),
+            threading.Thread(target=self._complain, args=(process.stderr,), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _listen(self, output: IO[bytes]) -> None:
+        with output:
+            for line in output:
+                with contextlib.suppress(ValueError):
+                    found = json.loads(line)
+                    if found.get("message_type") == "summary":
+                        self._said = found
+
+    def _complain(self, errors: IO[bytes]) -> None:
+        with errors:
+            while block := errors.read1(BLOCK):  # type: ignore[attr-defined]
+                self._complaint = (self._complaint + block)[-BLOCK:]
+
+    def write(self, data: bytes) -> None:
+        """Take more content. Raises ResticError when restic has ended."""
+        try:
+            self._input.write(data)
+        except OSError as error:
+            raise self._failure() from error
+
+    def commit(self) -> str:
+        """The content is complete: save it; id of the snapshot. Raises ResticError."""
+        try:
+            self._input.close()
+        except OSError as error:
+            raise self._failure() from error
+        self._wait()
+        if self._process.returncode or not self._said.get("snapshot_id"):
+            raise self._restic.error(self._process.returncode, bytes(self._complaint))
+        return str(self._said["snapshot_id"])
+
+    def abort(self) -> None:
+        """The content is not complete: leave nothing."""
+        _stop(self._process)
+        with contextlib.suppress(OSError):
+            self._input.close()
+        for reader in self._readers:
+            reader.join()
+
+    def _failure(self) -> ResticError:
+        self._wait()
+        return self._restic.error(self._process.returncode or 1, bytes(self._complaint))
+
+    def _wait(self) -> None:
+        self._process.wait()
+        for reader in self._readers:
+            reader.join()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End restic, gently: it then removes its lock and saves nothing."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _said(complaint: bytes) -> str:
+    """The last thing that restic complains about, in a sentence without secrets."""
+    lines = [line.strip() for line in complaint.decode(errors="replace").splitlines() if line.strip()]
+    texts = []
+    for line in lines:
+        with contextlib.suppress(ValueError, AttributeError):
+            found = json.loads(line)
+            line = str(found.get("message") or (found.get("error") or {}).get("message") or line)
+        texts.append(line.removeprefix("Fatal: "))
+    return redact.text("; ".join(texts[-3:]))[:1000]

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The repository with the real restic: what it says, what broke off, and where secrets go."""
+
+import dataclasses
+import io
+import os
+import random
+import shutil
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.orbit.rs.plugins.plugin_utils import credentials, sets, verify
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError
+from ansible_collections.orbit.rs.plugins.plugin_utils.restic import Restic, ResticError
+from ansible_collections.orbit.rs.plugins.plugin_utils.sets import Manifest, Part
+from ansible_collections.orbit.rs.plugins.plugin_utils.tarstream import Parser
+
+from testbed import extras
+
+PASSWORD = "s3cr3t-of-this-test"
+
+
+@pytest.fixture(scope="module")
+def command():
+    return str(extras.restic())
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory, command):
+    """Make a repository once: to derive its key takes a second."""
+    folder = tmp_path_factory.mktemp("empty")
+    (folder / "password").write_text(PASSWORD)
+    Restic(command, str(folder / "repository"), str(folder / "password")).create()
+    return folder / "repository"
+
+
+@pytest.fixture
+def password(tmp_path):
+    path = tmp_path / "password"
+    path.touch(0o600)
+    path.write_text(PASSWORD)
+    return path
+
+
+@pytest.fixture
+def restic(tmp_path, command, password, empty):
+    shutil.copytree(empty, tmp_path / "repository")
+    return Restic(command, str(tmp_path / "repository"), str(password), {"RESTIC_CACHE_DIR": str(tmp_path / "cache")})
+
+
+def tar(**files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def take(restic, set_id="20261130T020000Z", ordinals=2):
+    """Write a set of random data, as a backup does."""
+    parts = {}
+    for ordinal in range(ordinals):
+        data, parser = tar(db=random.Random(ordinal).randbytes(200_000)), Parser()
+        parser.feed(data)
+        tags = sets.tags("orders", set_id, part="data", ordinal=ordinal)
+        parts[ordinal] = Part(restic.store(sets.DATA, data, f"orders-{ordinal}", tags), len(data), parser.files)
+    made = Manifest(set_id, "orders", "o", "o", "cold", "backup", ordinals, "", {}, parts)
+    restic.store(sets.MANIFEST, made.text().encode(), "orders", sets.tags("orders", set_id, complete="", kind="backup"))
+    return made
+
+
+def listed(restic):
+    return sets.listed(restic.snapshots("cl=orders"))[0]
+
+
+def test_what_was_written_is_read_back(restic):
+    snapshot = restic.store("/data.tar", b"content", "orders-0", {"cl": "orders", "set": "x", "complete": ""})
+    assert restic.read(snapshot, "/data.tar") == b"content"
+    (found,) = restic.snapshots("cl=orders", "set=x")
+    assert (found.id, found.host, found.tags) == (snapshot, "orders-0", {"cl": "orders", "set": "x", "complete": ""})
+    assert restic.snapshots("cl=orders", "set=y") == []
+
+
+def test_what_broke_off_is_not_there_and_locks_nothing(restic, tmp_path):
+    writer = restic.backup("/data.tar", "orders-0", {"cl": "orders"})
+    writer.write(os.urandom(3_000_000))
+    writer.abort()
+    assert restic.snapshots() == []
+    assert list((tmp_path / "repository" / "locks").iterdir()) == []
+
+
+def test_a_dead_restic_is_noticed(restic):
+    writer = restic.backup("/data.tar", "orders-0", {"cl": "orders"})
+    writer._process.terminate()
+    with pytest.raises(ResticError):
+        for _ in range(1000):
+            writer.write(os.urandom(100_000))
+    assert restic.snapshots() == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "says"),
+    [
+        ({"repository": "/nowhere/repository"}, 10, "There is no backup repository at /nowhere/repository."),
+        ({"password_file": "/dev/null"}, 1, "password"),
+        ({"repository": "s4:nothing"}, 1, "s4:nothing"),
+    ],
+)
+def test_errors_are_sentences(restic, wrong, code, says):
+    other = dataclasses.replace(restic, **wrong)
+    with pytest.raises(ResticError) as error:
+        other.snapshots()
+    assert error.value.code == code and says in error.value.seen and error.value.remedy
+
+
+def test_a_wrong_password_is_named(restic, tmp_path):
+    path = tmp_path / "other"
+    path.write_text("another")
+    with pytest.raises(ResticError, match="The password does not open") as error:
+        dataclasses.replace(restic, password_file=str(path)).snapshots()
+    assert error.value.code == 12
+
+
+def test_an_old_restic_is_refused(restic):
+    restic.check_version("v0.17.0")
+    with pytest.raises(OrbitError, match="is too old"):
+        restic.check_version("v0.14.0")
+
+
+def test_a_repository_is_shown_without_its_password(restic):
+    shown = dataclasses.replace(restic, repository="rest:http://user:hunter2@host/backups").shown
+    assert "hunter2" not in shown and "host/backups" in shown
+    assert PASSWORD not in repr(dataclasses.replace(restic, environment={"AWS_SECRET_ACCESS_KEY": PASSWORD}))
+
+
+def test_a_set_is_verified(restic):
+    made = take(restic)
+    (found,) = listed(restic)
+    assert sets.manifest(restic, found, "orders") == made
+    assert verify.whole(restic, made, restic.snapshots(), print) == []
+    sets.record(restic, "orders", made.set, "verify", "passed", {})
+    assert listed(restic)[0].verified
+
+
+def test_a_flipped_byte_is_found(restic, tmp_path):
+    made = take(restic)
+    pack = max((tmp_path / "repository" / "data").glob("*/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(content)
+    wrong = verify.whole(restic, made, restic.snapshots(), print)
+    assert wrong and all("ordinal" in text for text in wrong), wrong
+    assert verify.partial(restic, made, restic.snapshots(), "100%")
+
+
+def test_a_missing_pack_is_found(restic, tmp_path):
+    made = take(restic)
+    max((tmp_path / "repository" / "data").glob("*/*"), key=lambda path: path.stat().st_size).unlink()
+    wrong = verify.whole(restic, made, restic.snapshots(), print)
+    assert wrong and "cannot be read" in wrong[0], wrong
+
+
+def test_a_missing_ordinal_and_a_swapped_one_are_found(restic):
+    made = take(restic)
+    other = {0: made.parts[1].snapshot, 1: made.parts[0].snapshot}
+    parts = {ordinal: dataclasses.replace(part, snapshot=other[ordinal]) for ordinal, part in made.parts.items()}
+    swapped = dataclasses.replace(made, parts=parts)
+    wrong = verify.whole(restic, swapped, restic.snapshots(), print)
+    assert [text for text in wrong if "is of ordinal 1" in text] and [text for text in wrong if "not as it was" in text]
+    restic.forget([made.parts[1].snapshot])
+    (text,) = verify.whole(restic, made, restic.snapshots(), print)
+    assert text.startswith("ordinal 1: its snapshot")
+
+
+def test_a_foreign_manifest_is_refused(restic):
+    made = take(restic)
+    tags = sets.tags("others", "20261130T030000Z", complete="", kind="backup")
+    restic.store(sets.MANIFEST, made.text().encode(), "others", tags)
+    (found,) = sets.listed(restic.snapshots("cl=others"))[0]
+    with pytest.raises(OrbitError, match="holds the manifest of set 20261130T020000Z of orders"):
+        sets.manifest(restic, found, "others")
+
+
+def test_the_password_is_in_no_command_line(restic):
+    """Nor are the keys of a cloud: everybody on the machine can read those."""
+    keyed = dataclasses.replace(restic, environment={**restic.environment, "AWS_SECRET_ACCESS_KEY": PASSWORD})
+    writer = keyed.backup("/data.tar", "orders-0", {"cl": "orders"})
+    line = Path(f"/proc/{writer._process.pid}/cmdline").read_bytes()
+    writer.abort()
+    assert b"backup" in line and PASSWORD.encode() not in line and b"repository" not in line
+
+
+class TestSources:
+    def opened(self, **source):
+        with credentials.opened(credentials.Source(**source), None, "orders") as (file, environment):
+            return Path(file).read_text(), stat.S_IMODE(Path(file).stat().st_mode), file, environment
+
+    def test_a_variable_goes_by_a_file_of_ours_that_is_gone_again(self):
+        text, mode, file, environment = self.opened(password=PASSWORD, environment={"A": "b"})
+        assert (text, mode, environment) == (PASSWORD, 0o600, {"A": "b"}) and not Path(file).exists()
+        assert PASSWORD not in repr(credentials.Source(password=PASSWORD))
+
+    def test_a_command(self):
+        assert self.opened(command=f"printf '{PASSWORD}\\nnext'")[0] == PASSWORD
+
+    def test_a_file(self, password):
+        assert self.opened(file=str(password))[2] == str(password)
+
+    def test_a_file_that_others_may_read_is_refused(self, password):
+        password.chmod(0o640)
+        with pytest.raises(OrbitError, match="Others may read"):
+            self.opened(file=str(password))
+
+    @pytest.mark.parametrize(
+        ("source", "says"),
+        [
+            ({}, "None of them is set"),
+            ({"password": "a", "command": "b"}, "2 of them are set"),
+            ({"file": "/nowhere/x"}, "cannot be read"),
+            ({"command": "false"}, "exit code 1"),
+            ({"command": "true"}, "gives no password"),
+            ({"command": "/nowhere/x"}, "it does not run"),
+        ],
+    )
+    def test_what_is_no_source(self, source, says):
+        with pytest.raises(OrbitError, match=says):
+            self.opened(**source)
