@@ -170,7 +170,7 @@ class Deployed:
         return values
 
     @contextlib.contextmanager
-    def clients(self) -> Iterator[Clients]:
+    def clients(self, count: int = 3) -> Iterator[Clients]:
         """Run clients in the cluster that write to every ordinal and knock at the Service, until the end of `with`."""
         restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         pod = {
@@ -190,7 +190,10 @@ class Deployed:
                         "name": "clients",
                         "image": "orbit-rs/orbit-server:v0.1.0",
                         "imagePullPolicy": "Never",
-                        "command": ["python3", "-c", CLIENTS.read_text(), "write", "orbit-server-headless", "3"],
+                        "command": [
+                            *("python3", "-c", CLIENTS.read_text()),
+                            *("write", "orbit-server-headless", str(count)),
+                        ],
                         "securityContext": restricted,
                     }
                 ],
@@ -199,7 +202,7 @@ class Deployed:
         self.apply(pod)
         try:
             self.kubectl("wait pod/clients --for condition=Ready --timeout 60s")
-            yield Clients(self)
+            yield Clients(self, count)
         finally:
             self.kubectl("delete pod clients --wait --ignore-not-found")
 
@@ -231,18 +234,25 @@ class Clients:
     """Clients that are at work in the cluster."""
 
     deployed: Deployed
+    count: int
+
+    def acknowledged(self, ordinal: int) -> list[int]:
+        """List the numbers of the writes to an ordinal that are acknowledged by now."""
+        return [
+            int(number) for number in self.deployed.kubectl(f"exec clients -- cat /tmp/acknowledged-{ordinal}").split()
+        ]
 
     def verify(self) -> Any:
         """Read all acknowledged writes back: {"0": {"acknowledged": 3, "lost": []}, ..., "service": {"good": ...}}."""
         said = self.deployed.kubectl(
-            f"exec clients -- python3 -c {shlex.quote(CLIENTS.read_text())} verify orbit-server-headless 3"
+            f"exec clients -- python3 -c {shlex.quote(CLIENTS.read_text())} verify orbit-server-headless {self.count}"
         )
         return json.loads(said)
 
     def nothing_is_lost(self) -> Any:
         """Fail the test when an acknowledged write is not there any more, or when nothing was written."""
         found = self.verify()
-        for ordinal in "012":
+        for ordinal in map(str, range(self.count)):
             assert found[ordinal]["acknowledged"] > 0
             assert found[ordinal]["lost"] == [], f"ordinal {ordinal} has lost acknowledged writes"
         return found

@@ -71,6 +71,11 @@ class ActionModule(OrbitAction):
 
             if keep:
                 run.failing = failing
+            if options["repository"]["url"]:
+                # Much code that is seldom needed.
+                from ansible_collections.orbit.rs.plugins.plugin_utils.repository import fallback
+
+                run.take = fallback(options, api, helm_command, release, self.say)
             try:
                 result = run.run()
             except OrbitError as error:

@@ -32,7 +32,9 @@ options:
       - 0 means the last one that was good.
     type: int
   backup:
-    description: What an upgrade has to fall back on, such as a backup set. Without it a step C(upgrade) is refused.
+    description:
+      - What an upgrade has to fall back on, when it is not to take a backup set itself.
+      - Without it and without O(repository) a step C(upgrade) is refused.
     type: str
     default: ""
   one_way:
@@ -95,6 +97,8 @@ extends_documentation_fragment:
   - orbit.rs.desired
   - orbit.rs.storage
   - orbit.rs.steps
+  - orbit.rs.repository
+  - orbit.rs.backup
 attributes:
   check_mode:
     description: Whether it predicts changes without making any.

@@ -52,9 +52,13 @@ _PREPARE = (
     'set -e; umask 077; rm -rf "$0"; mkdir -p "$0"; test -f "$1/$2" || { echo "there is no $1/$2" >&2; exit 1; }; '
     'set -- $(du -sk "$1"); echo "$1"; df -Pk "$0" | tail -n 1 | (read -r a b c free d; echo "$free")'
 )
-# What a volume may hold besides the data.
-_EXCLUDED = ("./lost+found", f"./{SCRATCH}")
-_ARCHIVE = ("tar", "--numeric-owner", *(f"--exclude={path}" for path in _EXCLUDED), "-cf", "-", "-C")
+# Everything in the folder $0 but what a volume may hold besides the data; without the folder itself, which can be of
+# another user, so that its mode and time cannot be set again. An archive of nothing is its end alone.
+_ARCHIVE = (
+    'cd "$0"; for path in * .[!.]* ..?*; do case $path in lost+found | SCRATCH) continue ;; esac; '
+    'if [ -e "$path" ]; then set -- "$@" "./$path"; fi; done; '
+    '[ $# -gt 0 ] || exec head -c 1024 /dev/zero; exec tar --numeric-owner -cf - -- "$@"'
+).replace("SCRATCH", SCRATCH)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -312,8 +316,7 @@ class Backup:
             stream.execute(*where, copy, container=container["name"], stdout=lambda block: None, check=check)
             count = ["/bin/sh", "-c", 'wc -c < "$0"', f"{scratch}/{database}"]
             total = int(stream.output(*where, count, container=container["name"]))
-            archive = [*_ARCHIVE, scratch, "--", database]
-            return self.archive(ordinal, pod, container["name"], archive, total, set_id, held)
+            return self.archive(ordinal, pod, container["name"], scratch, total, set_id, held)
         finally:
             self._clean(pod, container["name"], scratch)
 
@@ -332,7 +335,7 @@ class Backup:
             )
             self.say(f"ordinal {ordinal} stops, {ordinal + 1} of {live.replicas}")
             try:
-                halt.stop([ordinal], {"set": set_id})
+                halt.stop([ordinal])
                 parts[ordinal] = self.volume(halt, ordinal, set_id, held)
             finally:
                 if not held.lost.is_set():
@@ -349,14 +352,12 @@ class Backup:
         pod = halt.helper(ordinal, write=False)
         where = self.cluster, self.release.namespace, pod
         total = int(stream.output(*where, ["du", "-sk", stopped.VOLUME]).split()[0]) * 1024
-        part = self.archive(ordinal, pod, "", [*_ARCHIVE, stopped.VOLUME, "--", "."], total, set_id, held)
+        part = self.archive(ordinal, pod, "", stopped.VOLUME, total, set_id, held)
         halt.remove([ordinal])
         return part
 
-    def archive(
-        self, ordinal: int, pod: str, container: str, command: Sequence[str], total: int, set_id: str, held: Held
-    ) -> Part:
-        """Stream an archive from a pod into a snapshot, which exists only when all has come. Raises OrbitError."""
+    def archive(self, ordinal: int, pod: str, container: str, folder: str, total: int, set_id: str, held: Held) -> Part:
+        """Stream a folder of a pod into a snapshot, which exists only when all of it has come. Raises OrbitError."""
         parser = Parser()
         writer = self.restic.backup(
             sets.DATA, f"{self.name}-{ordinal}", sets.tags(self.name, set_id, part="data", ordinal=ordinal)
@@ -374,7 +375,7 @@ class Backup:
                 self.cluster,
                 self.release.namespace,
                 pod,
-                command,
+                ["/bin/sh", "-c", _ARCHIVE, folder],
                 container=container,
                 stdout=take,
                 check=lambda: self._check(held),

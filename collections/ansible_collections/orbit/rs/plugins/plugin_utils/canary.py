@@ -54,7 +54,12 @@ class Origin:
 
     @classmethod
     def of(cls, left: Mapping[str, Any]) -> Origin | None:
-        """What a Lease remembers; None when nothing is unfinished."""
+        """What a Lease remembers; None when nothing is unfinished. Raises OrbitError when it is no rollout."""
+        if playbook := left.get("resume"):
+            raise OrbitError(
+                f"A run of {playbook} was not finished, and some ordinals may be stopped.",
+                f"Finish it first: ansible-playbook orbit.rs.{playbook}",
+            )
         return cls(**left) if left else None
 
 

@@ -111,6 +111,7 @@ class Run:
     say: Callable[[str], None]
     apply: Callable[[Plan, Desired, lock.Held], None]
     failing: Callable[[OrbitError], None] = lambda error: None  # called before what has failed is undone
+    take: Callable[[lock.Held], str] | None = None  # takes a backup set, and gives its id
     begun: bool = False  # past all refusals
     record: Record | None = None
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # spent, by phase
@@ -173,14 +174,14 @@ class Run:
         return wanted, live, made
 
     def _backup(self) -> list[Finding]:
-        if self.orders.backup or self.orders.operation == "rollback":
+        if self.orders.backup or self.take or self.orders.operation == "rollback":
             return []
         return [
             Finding(
                 "error",
                 "backup",
                 "There is no backup set to fall back on, should the new version damage its data.",
-                "This version of the collection takes none itself. When you have one, or do without: "
+                "Set orbit_rs_repository, and the upgrade takes one. When you have one, or do without: "
                 "-e orbit_rs_upgrade_without_backup=true",
             )
         ]
@@ -334,6 +335,10 @@ class Run:
                 self._reshape(made, wanted, live, held, record, origin)
         upgrades = any(step.kind == "upgrade" for step in made.steps)
         rolls = any(step.risk == "restarts_pods" for step in made.steps)
+        if upgrades and self.take and not (left or self.orders.backup or self.orders.operation == "rollback"):
+            record.event("backup")
+            with self._phase("backup"):
+                record.event(f"backed up: set {self.take(held)}")
         if rolls and origin.base and statefulset and (left or _all_ready(statefulset)):
             rolling = self._canary(origin, live, held, record)
             rolling.rehearse = upgrades and self.orders.rehearse

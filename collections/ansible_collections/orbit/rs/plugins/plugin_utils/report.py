@@ -218,6 +218,8 @@ def lock_text(holder: Holder | None, now: datetime) -> str:
         return f"At work: {holder.identity}, {what}, since {since}."
     if not holder.unfinished:
         return ""
+    if playbook := holder.unfinished.get("resume"):
+        return f"Unfinished: {what}, begun {since}. To go on: ansible-playbook orbit.rs.{playbook}"
     phase, base = holder.unfinished.get("phase", "begun"), holder.unfinished.get("base")
     back = "" if phase == "reshaping" else f"; -e orbit_rs_interrupted=revert goes back to revision {base}"
     return _hanging("", f"Unfinished: {what}, begun {since}, is {phase}. The next run of it goes on{back}.", 2)

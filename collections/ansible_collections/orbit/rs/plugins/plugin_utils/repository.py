@@ -9,9 +9,11 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import credentials
+from ansible_collections.orbit.rs.plugins.plugin_utils import backup, credentials
 from ansible_collections.orbit.rs.plugins.plugin_utils.backup import Backup, Orders
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
+from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError, Patience, Release
 from ansible_collections.orbit.rs.plugins.plugin_utils.restic import Restic
 
@@ -55,3 +57,18 @@ def backup_of(
     )
     versions = {"restic": options["repository"]["version"], "kubernetes": cluster.version()}
     return Backup(cluster, release, restic, name, versions, orders, say)
+
+
+def fallback(
+    options: Mapping[str, Any], cluster: Cluster, tool: Helm, release: Release, say: Callable[[str], None]
+) -> Callable[[Held], str]:
+    """What takes a set that the operation of a run can fall back on, under the lock of that run."""
+
+    def take(held: Held) -> str:
+        with opened(options["repository"], cluster, release) as (restic, name):
+            taking = backup_of(options, cluster, release, restic, name, say)
+            taken = taking.take(backup.look(cluster, tool, release), held, options["operation"])
+        say(f"set {taken.set}, {backup.size(taken.total)}, is what this run can fall back on")
+        return taken.set
+
+    return take

@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import report
@@ -41,6 +41,7 @@ class Stopped:
     say: Callable[[str], None]
     timeout: float
     operation: str  # the playbook that finishes what a killed run has left
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)  # what it needs for that
 
     @property
     def _namespace(self) -> str:
@@ -50,7 +51,12 @@ class Stopped:
         """Name of an ordinal's pod."""
         return f"{self.statefulset['metadata']['name']}-{ordinal}"
 
-    def stop(self, ordinals: Sequence[int], more: Mapping[str, Any]) -> None:
+    def note(self, **more: Any) -> None:
+        """Remember on the Lease what a later run needs to go on. Raises OrbitError."""
+        self.notes |= more
+        self.held.remember({"resume": self.operation, "statefulset": portable(self.statefulset), **self.notes})
+
+    def stop(self, ordinals: Sequence[int], **more: Any) -> None:
         """Stop ordinals and wait until they have ended. `more` is remembered with it. Raises OrbitError."""
         wanted = portable(self.statefulset)
         path = self.cluster.path(wanted)
@@ -58,9 +64,10 @@ class Stopped:
         trial = copy.deepcopy(wanted)
         trial["metadata"]["name"] += "-trial"
         self.cluster.request("POST", f"{path.rpartition('/')[0]}?dryRun=All", trial)
-        self.held.remember({"resume": self.operation, "statefulset": wanted, "ordinals": list(ordinals), **more})
-        self.cluster.request("DELETE", f"{path}?propagationPolicy=Orphan")
-        self._until_gone([path], "the StatefulSet")
+        self.note(ordinals=list(ordinals), **more)
+        if self.cluster.find(path):
+            self.cluster.request("DELETE", f"{path}?propagationPolicy=Orphan")
+            self._until_gone([path], "the StatefulSet")
         pods = [f"{self._namespace}/pods/{self.pod(ordinal)}" for ordinal in ordinals]
         parallel(self.cluster.delete, pods)
         self._until_gone(pods, listed(self.pod(ordinal) for ordinal in ordinals))
