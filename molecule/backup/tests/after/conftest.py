@@ -21,6 +21,9 @@ from typing import Any
 import pytest
 
 from molecule.conftest import Clients, Deployed
+from ansible_collections.orbit.rs.plugins.plugin_utils import sets
+from ansible_collections.orbit.rs.plugins.plugin_utils.restic import Restic
+from ansible_collections.orbit.rs.plugins.plugin_utils.tarstream import Parser
 from testbed import extras
 
 COUNT = 2  # ordinals
@@ -66,6 +69,27 @@ class Backups:
         env = {**os.environ, "RESTIC_PASSWORD": PASSWORD, "RESTIC_REPOSITORY": str(self.folder / "repository")}
         command = (str(extras.restic()), *arguments, "--json", "--no-lock")
         return json.loads(subprocess.run(command, env=env, check=True, capture_output=True).stdout)
+
+    def forge(self, data: bytes | None = None, text: str = "", **changes: Any) -> str:
+        """Write a set like the newest one, with other data, other facts, or what is no manifest; its id."""
+        restic = Restic(str(extras.restic()), str(self.folder / "repository"), str(self.folder / "password"))
+        name = "molecule-backup.orbit-rs"
+        known, _ = sets.listed(restic.snapshots(f"cl={name}"))
+        model = sets.manifest(restic, next(item for item in known if item.kind == "backup"), name)
+        forged = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(max(time.time(), known[0].time.timestamp() + 1)))
+        parts = {}
+        for ordinal, part in model.parts.items():
+            content = data or restic.read(part.snapshot, sets.DATA)
+            parser = Parser()
+            parser.feed(content)
+            tags = sets.tags(name, forged, part="data", ordinal=ordinal)
+            snapshot = restic.store(sets.DATA, content, name, tags)
+            parts[ordinal] = dataclasses.replace(part, snapshot=snapshot, bytes=parser.bytes, files=parser.files)
+        made = dataclasses.replace(model, **{"set": forged, "parts": parts, **changes})
+        restic.store(
+            sets.MANIFEST, (text or made.text()).encode(), name, sets.tags(name, forged, kind="backup", complete="")
+        )
+        return forged
 
     def locks(self) -> list[str]:
         """Locks that are left in the repository."""
