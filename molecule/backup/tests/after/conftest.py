@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from molecule.conftest import Clients, Deployed
 from ansible_collections.orbit.rs.plugins.plugin_utils import sets
 from ansible_collections.orbit.rs.plugins.plugin_utils.restic import Restic
 from ansible_collections.orbit.rs.plugins.plugin_utils.tarstream import Parser
+
+from molecule.conftest import Clients, Deployed
 from testbed import extras
 
 COUNT = 2  # ordinals

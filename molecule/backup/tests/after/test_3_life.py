@@ -56,8 +56,8 @@ def test_what_a_killed_drill_has_left_goes_before_the_next(backups, deployed):
         f"patch lease orbit-rs.orbit.rs --namespace {DRILL} --type merge "
         '--patch \'{"spec":{"renewTime":"2020-01-01T00:00:00.000000Z"}}\''
     )
-    newest = next(name for name in backups.sets())
-    said = backups.run("drill", orbit_rs_set=newest, good=False)
+    good = re.search(r"(\d{8}T\d{6}Z) backup drill passed", backups.run("sets"))[1]
+    said = backups.run("drill", orbit_rs_set=good)
     assert "which an interrupted drill has left" in said
     assert f"namespace/{DRILL}" not in namespaces(deployed)
 
