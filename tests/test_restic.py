@@ -7,7 +7,9 @@ import os
 import random
 import shutil
 import stat
+import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,43 @@ def test_errors_are_sentences(restic, wrong, code, says):
     with pytest.raises(ResticError) as error:
         other.snapshots()
     assert error.value.code == code and says in error.value.seen and error.value.remedy
+
+
+@pytest.fixture
+def stubborn(tmp_path, restic):
+    """Make a restic that tries again and again what cannot succeed."""
+
+    def make(why):
+        script = tmp_path / "restic"
+        script.write_text(
+            f"#!/bin/sh\necho 'Stat(<config/>) returned error, retrying after 1s: {why}' >&2\nexec sleep 60\n"
+        )
+        script.chmod(0o700)
+        return dataclasses.replace(restic, command=str(script))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "why", ["Access Denied", "The request signature we calculated does not match", "no space left on device"]
+)
+def test_what_cannot_succeed_is_not_tried_for_a_quarter_of_an_hour(stubborn, why):
+    started = time.monotonic()
+    with pytest.raises(ResticError, match=why):
+        stubborn(why).snapshots()
+    with pytest.raises(ResticError, match=why):
+        stubborn(why).read("x", "/data.tar")
+    writer = stubborn(why).backup("/data.tar", "orders-0", {"cl": "orders"})
+    with pytest.raises(ResticError, match=why):
+        writer.commit()
+    assert time.monotonic() - started < 20
+
+
+def test_a_network_that_comes_back_is_waited_for(stubborn):
+    writer = stubborn("connection refused").backup("/data.tar", "orders-0", {"cl": "orders"})
+    with pytest.raises(subprocess.TimeoutExpired):
+        writer._process.wait(1)
+    writer.abort()
 
 
 def test_a_wrong_password_is_named(restic, tmp_path):

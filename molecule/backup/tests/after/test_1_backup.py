@@ -5,7 +5,16 @@ import base64
 import re
 import shutil
 
-from molecule.backup.tests.after.conftest import COUNT, KEY, PASSWORD, free_port, kill, server, watched_arguments
+from molecule.backup.tests.after.conftest import (
+    COUNT,
+    KEY,
+    PASSWORD,
+    expire,
+    free_port,
+    kill,
+    server,
+    watched_arguments,
+)
 from testbed import extras
 
 
@@ -72,7 +81,7 @@ def test_a_backup_that_was_killed_leaves_nothing_visible_and_the_next_one_cleans
     with deployed.start_playbook(*arguments, playbook="backup") as process:
         print(kill(process, "ordinal 0: "))
     assert backups.sets() == before
-    said = backups.run("backup", orbit_rs_lock_timeout=60)
+    said = backups.run("backup")  # waits until the lock of the dead run expires
     assert re.search(r"removing \d+ snapshots that interrupted backups have left", said)
     sets = {tag for item in backups.restic("snapshots") for tag in item["tags"] if tag.startswith("set=")}
     assert sets == {f"set={name}" for name in backups.sets()}
@@ -84,10 +93,10 @@ def test_a_cold_backup_that_was_killed_is_healed_by_the_next(backups, deployed, 
     arguments = backups.arguments(orbit_rs_backup_method="cold")
     with deployed.start_playbook(*arguments, playbook="backup") as process:
         print(kill(process, "ordinal 0 stops", 3))
-    assert "A run of backup was not finished" in " ".join(
-        deployed.try_playbook("-e", "@molecule/scale/vars/scale.yml", "-e", "orbit_rs_lock_timeout=60").stdout.split()
-    )
-    assert "it is started again" in backups.run("backup", orbit_rs_lock_timeout=60)
+    expire(deployed)
+    refused = " ".join(deployed.try_playbook("-e", "@molecule/scale/vars/scale.yml").stdout.split())
+    assert "A run of backup was not finished" in refused and "orbit.rs.backup" in refused
+    assert "it is started again" in backups.run("backup")
     assert len(deployed.pods()) == COUNT
     assert "changed=0" in deployed.playbook("-e", "@molecule/scale/vars/scale.yml")
     clients.nothing_is_lost()
@@ -96,14 +105,15 @@ def test_a_cold_backup_that_was_killed_is_healed_by_the_next(backups, deployed, 
 def test_verify_finds_a_flipped_byte_and_names_it(backups, tmp_path):
     copy = tmp_path / "repository"
     shutil.copytree(backups.folder / "repository", copy)
-    for pack in (copy / "data").glob("*/*"):
-        content = bytearray(pack.read_bytes())
-        content[len(content) // 3] ^= 1
-        pack.chmod(0o600)
-        pack.write_bytes(content)
+    newest = backups.take(orbit_rs_repository=str(copy))
+    pack = max((copy / "data").glob("*/*"), key=lambda path: (path.stat().st_size > 20_000, path.stat().st_mtime_ns))
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 3] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(content)
     said = backups.run("verify", orbit_rs_repository=str(copy), good=False)
-    assert "is not good: ordinal 0 cannot be read" in said
-    assert "verify failed" in backups.run("sets", orbit_rs_repository=str(copy))
+    assert re.search(rf"Set {newest} is not good: ordinal \d cannot be read", said)
+    assert f"{newest} backup verify failed" in backups.run("sets", orbit_rs_repository=str(copy))
     assert "is not good" in backups.run(
         "verify", orbit_rs_repository=str(copy), orbit_rs_verify_subset="100%", good=False
     )

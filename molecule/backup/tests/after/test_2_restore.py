@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from molecule.backup.tests.after.conftest import COUNT, kill, present
+from molecule.backup.tests.after.conftest import COUNT, expire, kill, present
 
 CONFIRM = {"orbit_rs_restore_confirm": "orbit-rs"}
 
@@ -112,10 +112,10 @@ def test_a_restore_that_was_killed_is_finished_by_the_next(
     acknowledged = [clients.acknowledged(ordinal) for ordinal in range(COUNT)]
     with deployed.start_playbook(*backups.arguments(orbit_rs_set=taken[0], **CONFIRM), playbook="restore") as process:
         print(kill(process, until, seconds))
-    refused = deployed.try_playbook("-e", "@molecule/scale/vars/scale.yml", "-e", "orbit_rs_lock_timeout=60")
+    expire(deployed)
+    refused = deployed.try_playbook("-e", "@molecule/scale/vars/scale.yml")
     assert "A run of restore was not finished" in " ".join(refused.stdout.split())
-    more = {"orbit_rs_interrupted": interrupted, "orbit_rs_lock_timeout": 60}
-    ended = deployed.try_playbook(*backups.arguments(**more), playbook="restore")
+    ended = deployed.try_playbook(*backups.arguments(orbit_rs_interrupted=interrupted), playbook="restore")
     assert "was not finished; it was" in " ".join(ended.stdout.split()), ended.stdout
     for ordinal in range(COUNT):
         if interrupted == "resume":

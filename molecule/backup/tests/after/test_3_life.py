@@ -3,7 +3,7 @@
 
 import re
 
-from molecule.backup.tests.after.conftest import COUNT, kill
+from molecule.backup.tests.after.conftest import COUNT, expire, kill
 
 DRILL = "molecule-backup-drill"
 

@@ -9,9 +9,10 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import subprocess
-import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
@@ -22,6 +23,14 @@ MINIMUM = "v0.17.0"  # older ones have no exit codes to tell the causes apart
 BLOCK = 1 << 17
 STOP_SECONDS = 60  # that restic has to give up by itself: killed outright, it leaves a lock
 RETRY_LOCK = "5m"  # for another restic, such as a prune
+RETRY_SECONDS = 120  # that restic may try again by itself; it would for a quarter of an hour, also what cannot succeed
+QUIET_SECONDS = 90  # without a new attempt, until the earlier ones do not count any more
+
+_RETRY = re.compile(r".*?returned error, retrying after [^:]*: (?P<why>.*)")
+_HOPELESS = re.compile(
+    r"signature|access ?denied|InvalidAccessKeyId|expired|no space left|quota|unauthorized|forbidden|\b40[13]\b",
+    re.IGNORECASE,
+)
 
 NO_REPOSITORY, LOCKED, WRONG_PASSWORD, INCOMPLETE = 10, 11, 12, 3
 
@@ -89,9 +98,14 @@ class Restic:
 
     def _run(self, *arguments: str) -> str:
         with self._start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            said, complaint = process.communicate()
-        if process.returncode:
-            raise self.error(process.returncode, complaint)
+            complaints = _Complaints(process)
+            if not process.stdout:
+                raise AssertionError
+            said = process.stdout.read()
+            code = process.wait()
+        if code:
+            raise self.error(code, complaints.end())
+        complaints.end()
         return said.decode(errors="replace")
 
     def error(self, code: int, complaint: bytes) -> ResticError:
@@ -153,20 +167,20 @@ class Restic:
 
     def dump(self, snapshot: str, path: str) -> Iterator[bytes]:
         """The content of a file, in blocks. Raises ResticError, also after the last block."""
-        with tempfile.TemporaryFile() as complaint:
-            process = self._start("dump", "--no-lock", snapshot, path, stdout=subprocess.PIPE, stderr=complaint)
-            if not process.stdout:
-                raise AssertionError
-            try:
-                while block := process.stdout.read(BLOCK):
-                    yield block
-                code = process.wait()
-            finally:
-                process.stdout.close()
-                _stop(process)
-            if code:
-                complaint.seek(0)
-                raise self.error(code, complaint.read())
+        process = self._start("dump", "--no-lock", snapshot, path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        complaints = _Complaints(process)
+        if not process.stdout:
+            raise AssertionError
+        try:
+            while block := process.stdout.read(BLOCK):
+                yield block
+            code = process.wait()
+        finally:
+            process.stdout.close()
+            _stop(process)
+            said = complaints.end()
+        if code:
+            raise self.error(code, said)
 
     def read(self, snapshot: str, path: str) -> bytes:
         """The content of a small file. Raises ResticError."""
@@ -201,16 +215,12 @@ class Writer:
         self._restic = restic
         self._process = process
         self._said: dict[str, Any] = {}
-        self._complaint = bytearray()
-        if not process.stdin or not process.stdout or not process.stderr:
+        self._complaints = _Complaints(process)
+        if not process.stdin or not process.stdout:
             raise AssertionError
         self._input = process.stdin
-        self._readers = [
-            threading.Thread(target=self._listen, args=(process.stdout,), daemon=True),
-            threading.Thread(target=self._complain, args=(process.stderr,), daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
+        self._listener = threading.Thread(target=self._listen, args=(process.stdout,), daemon=True)
+        self._listener.start()
 
     def _listen(self, output: IO[bytes]) -> None:
         with output:
@@ -219,11 +229,6 @@ class Writer:
                     found = json.loads(line)
                     if found.get("message_type") == "summary":
                         self._said = found
-
-    def _complain(self, errors: IO[bytes]) -> None:
-        with errors:
-            while block := errors.read1(BLOCK):  # type: ignore[attr-defined]
-                self._complaint = (self._complaint + block)[-BLOCK:]
 
     def write(self, data: bytes) -> None:
         """Take more content. Raises ResticError when restic has ended."""
@@ -238,9 +243,9 @@ class Writer:
             self._input.close()
         except OSError as error:
             raise self._failure() from error
-        self._wait()
+        complaint = self._wait()
         if self._process.returncode or not self._said.get("snapshot_id"):
-            raise self._restic.error(self._process.returncode, bytes(self._complaint))
+            raise self._restic.error(self._process.returncode, complaint)
         return str(self._said["snapshot_id"])
 
     def abort(self) -> None:
@@ -248,17 +253,53 @@ class Writer:
         _stop(self._process)
         with contextlib.suppress(OSError):
             self._input.close()
-        for reader in self._readers:
-            reader.join()
+        self._wait()
 
     def _failure(self) -> ResticError:
-        self._wait()
-        return self._restic.error(self._process.returncode or 1, bytes(self._complaint))
+        complaint = self._wait()
+        return self._restic.error(self._process.returncode or 1, complaint)
 
-    def _wait(self) -> None:
+    def _wait(self) -> bytes:
         self._process.wait()
-        for reader in self._readers:
-            reader.join()
+        self._listener.join()
+        return self._complaints.end()
+
+
+class _Complaints(threading.Thread):
+    """What a restic complains about. One that tries again and again what cannot succeed is ended."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._process = process
+        self._kept: list[bytes] = []
+        if not process.stderr:
+            raise AssertionError
+        self._errors = process.stderr
+        self.start()
+
+    def run(self) -> None:
+        """Read to the end."""
+        first = last = 0.0
+        with self._errors:
+            for line in self._errors:
+                self._kept = [*self._kept[-20:], line[:2000]]
+                found = _RETRY.match(line.decode(errors="replace"))
+                if not found:
+                    continue
+                now = time.monotonic()
+                first = now if now - last > QUIET_SECONDS else first
+                last = now
+                if now - first > RETRY_SECONDS or _HOPELESS.search(found["why"]):
+                    self._kept = [line[:2000]]
+                    self._process.terminate()
+                    break
+            for dummy in self._errors:  # that it can end
+                pass
+
+    def end(self) -> bytes:
+        """All that is worth to be told, when restic has ended."""
+        self.join()
+        return b"".join(self._kept)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -280,5 +321,7 @@ def _said(complaint: bytes) -> str:
         with contextlib.suppress(ValueError, AttributeError):
             found = json.loads(line)
             line = str(found.get("message") or (found.get("error") or {}).get("message") or line)
+        if tried := _RETRY.match(line):
+            line = tried["why"]
         texts.append(line.removeprefix("Fatal: "))
     return redact.text("; ".join(texts[-3:]))[:1000]

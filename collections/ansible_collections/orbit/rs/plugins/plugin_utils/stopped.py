@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import report
+from ansible_collections.orbit.rs.plugins.plugin_utils import report, watch
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster, parallel
 from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError, Release, listed
@@ -147,16 +147,16 @@ def put_back(cluster: Cluster, release: Release, statefulset: Object, timeout: f
         time.sleep(LOOK_SECONDS)
 
 
-def heal(cluster: Cluster, release: Release, held: Held, say: Callable[[str], None], timeout: float) -> bool:
-    """Start again what a killed backup has stopped; whether there was something. Raises OrbitError."""
+def heal(cluster: Cluster, release: Release, held: Held, say: Callable[[str], None], timeout: float) -> None:
+    """Start again what a killed backup has stopped. Raises OrbitError."""
     left = held.unfinished
     if left.get("resume") != "backup":
-        return False
+        return
     say("an earlier backup was killed while an ordinal was stopped: it is started again")
     remove_helpers(cluster, release)
     put_back(cluster, release, left["statefulset"], timeout)
     held.remember({})
-    return True
+    watch.Watch(cluster, release, left["statefulset"], say).until_ready(timeout)
 
 
 def remove_helpers(cluster: Cluster, release: Release) -> None:
