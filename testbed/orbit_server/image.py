@@ -20,7 +20,7 @@ REPOSITORY = "orbit-rs/orbit-server"
 USER = 1001
 
 # The server's own needs, what the commands of the deployment guide call in a pod, and what a Debian image has anyway.
-_PACKAGES = ("python3", "libstdc++6", "bash", "dash", "coreutils", "curl", "findutils", "tar")
+_PACKAGES = ("python3", "libstdc++6", "bash", "dash", "coreutils", "curl", "tar")
 # Nobody in the image reads, configures or installs anything.
 _UNWANTED = (
     *(

@@ -117,8 +117,13 @@ def backups(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Bac
 
 @pytest.fixture(scope="module")
 def clients(deployed: Deployed) -> Iterator[Clients]:
-    """Have clients at work for all tests of a file."""
+    """Have clients at work for all tests of a file, on ordinals that have none of their keys."""
+    for ordinal in range(COUNT):
+        with deployed.redis(ordinal) as redis:
+            redis.flushall()
     with deployed.clients(COUNT) as clients:
+        files = " ".join(f"/tmp/acknowledged-{ordinal}" for ordinal in range(COUNT))
+        deployed.kubectl(f"exec clients -- sh -c 'until cat {files} > /dev/null 2>&1; do sleep 0.2; done; sleep 2'")
         yield clients
 
 

@@ -51,11 +51,7 @@ def test_what_a_killed_drill_has_left_goes_before_the_next(backups, deployed):
         print(kill(process, "drill of set", 2))
     assert f"namespace/{DRILL}" in namespaces(deployed)
     assert "Another drill is at work" in backups.run("drill", good=False)
-    # Told from a living one by its lock.
-    deployed.kubectl(
-        f"patch lease orbit-rs.orbit.rs --namespace {DRILL} --type merge "
-        '--patch \'{"spec":{"renewTime":"2020-01-01T00:00:00.000000Z"}}\''
-    )
+    expire(deployed, DRILL)
     good = re.search(r"(\d{8}T\d{6}Z) backup drill passed", backups.run("sets"))[1]
     said = backups.run("drill", orbit_rs_set=good)
     assert "which an interrupted drill has left" in said

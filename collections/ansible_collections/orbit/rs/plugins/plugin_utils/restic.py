@@ -103,9 +103,9 @@ class Restic:
                 raise AssertionError
             said = process.stdout.read()
             code = process.wait()
+            complaint = complaints.end()
         if code:
-            raise self.error(code, complaints.end())
-        complaints.end()
+            raise self.error(code, complaint)
         return said.decode(errors="replace")
 
     def error(self, code: int, complaint: bytes) -> ResticError:

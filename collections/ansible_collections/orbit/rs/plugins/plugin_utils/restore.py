@@ -51,7 +51,11 @@ _WRITE = (
     'set -e; cd "$0"; for path in * .[!.]* ..?*; do if [ "$path" != lost+found ] && [ -e "$path" ]; then '
     'rm -rf -- "$path"; fi; done; tar -xpf -; cat > /dev/null; sync'
 )
-_SUMS = 'cd "$0"; find . -path ./lost+found -prune -o -type f -exec sha256sum {} +'
+# Not every image has find.
+_SUMS = (
+    'cd "$0"; walk() { for path in "$1"/* "$1"/.[!.]* "$1"/..?*; do if [ "$path" = ./lost+found ]; then continue; '
+    'elif [ -d "$path" ]; then walk "$path"; elif [ -e "$path" ]; then sha256sum "$path"; fi; done; }; walk .'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,7 +242,7 @@ class Restore:
                 f"A restore of set {left['set']} was not finished; it was {left['phase']}. "
                 + (
                     "What was there before comes back."
-                    if self.orders.interrupted == "revert"
+                    if "revert" in (self.orders.interrupted, left["phase"][:6])
                     else "This run goes on with it; -e orbit_rs_interrupted=revert brings back what was there before."
                 )
             )
@@ -304,7 +308,7 @@ class Restore:
 
     def _begin(self, held: Held, found: Manifest, ordinals: Sequence[int], live: Live) -> None:
         halt = self._halt(live.statefulset, held)
-        self.say(f"ordinal {listed(map(str, ordinals))} stops")
+        self.say(f"stopping ordinal {listed(map(str, ordinals))}")
         try:
             halt.stop(ordinals, set=found.set, source=found.name, safety="", phase="saving")
             safety = self._save(halt, held, live, ordinals)

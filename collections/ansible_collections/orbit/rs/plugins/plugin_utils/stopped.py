@@ -91,9 +91,11 @@ class Stopped:
             if containers and all(item.get("ready") for item in containers):
                 return name
             if status.get("phase") in ("Failed", "Succeeded") or time.monotonic() - start > self.timeout:
+                told = [status.get("reason"), status.get("message"), *(item.get("state") for item in containers)]
                 raise OrbitError(
                     f"The pod {name}, which reads and writes the volume of {self.pod(ordinal)}, does not run: it is "
-                    f"{status.get('phase')} after {report.duration(time.monotonic() - start)}.",
+                    f"{status.get('phase')} after {report.duration(time.monotonic() - start)}. "
+                    + "; ".join(str(text) for text in told if text),
                     f"See why: kubectl describe pod {name} -n {self.release.namespace}",
                 )
             time.sleep(LOOK_SECONDS)
