@@ -71,11 +71,11 @@ class Backups:
         return json.loads(subprocess.run(command, env=env, check=True, capture_output=True).stdout)
 
     def forge(self, data: bytes | None = None, text: str = "", **changes: Any) -> str:
-        """Write a set like the newest one, with other data, other facts, or what is no manifest; its id."""
+        """Write a set like the oldest one, with other data, other facts, or what is no manifest; its id."""
         restic = Restic(str(extras.restic()), str(self.folder / "repository"), str(self.folder / "password"))
         name = "molecule-backup.orbit-rs"
         known, _ = sets.listed(restic.snapshots(f"cl={name}"))
-        model = sets.manifest(restic, next(item for item in known if item.kind == "backup"), name)
+        model = sets.manifest(restic, [item for item in known if item.kind == "backup"][-1], name)
         forged = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(max(time.time(), known[0].time.timestamp() + 1)))
         parts = {}
         for ordinal, part in model.parts.items():

@@ -132,11 +132,11 @@ def test_a_restore_that_was_killed_is_finished_by_the_next(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"replicas": 3}, "ordinal 2 is not in the manifest"),
+        pytest.param({"replicas": 3}, "ordinal 2 is not in the manifest", marks=pytest.mark.soak),
         ({"versions": {"server": "v9.0.0"}}, "was written by server v9.0.0, newer than v0.1.0 here"),
         ({"release": "orders"}, "is of orders in namespace molecule-backup, not of this release"),
         ({"text": "nonsense"}, "The manifest of set"),
-        ({"name": "orders.orders"}, "holds the manifest of set"),
+        pytest.param({"name": "orders.orders"}, "holds the manifest of set", marks=pytest.mark.soak),
     ],
 )
 def test_refusals(backups, deployed, changes, says):
