@@ -433,6 +433,12 @@ def refuse_unfinished(held: Held) -> None:
         )
 
 
+def content(part: Part) -> str:
+    """What a set has of an ordinal, in words."""
+    count = len(part.files)
+    return f"{count} file{'' if count == 1 else 's'} of {size(part.bytes)}"
+
+
 def parts_text(parts: Mapping[int, Part]) -> str:
     """A table of the ordinals of a set."""
     rows = []

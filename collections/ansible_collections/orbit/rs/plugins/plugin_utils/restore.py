@@ -208,8 +208,7 @@ def plan_text(found: Manifest, chosen: Listed, release: Release, ordinals: Seque
         "  keep    what is there, in a safety set",
     ]
     for ordinal in ordinals:
-        part = found.parts[ordinal]
-        lines.append(f"  write   ordinal {ordinal}: {len(part.files)} files, {backup.size(part.bytes)}")
+        lines.append(f"  write   ordinal {ordinal}: {backup.content(found.parts[ordinal])}")
     lines.append("  start   and gate; when that fails, the safety set comes back")
     return "\n".join(lines)
 

@@ -39,8 +39,8 @@ def whole(restic: Restic, found: Manifest, snapshots: Sequence[Snapshot], say: C
         except Broken as error:
             return [f"ordinal {ordinal}: {error}"]
         spent = time.monotonic() - started
-        count, amount = len(parser.files), backup.size(parser.bytes)
-        say(f"ordinal {ordinal}: {count} files, {amount} read in {report.duration(spent)}")
+        what = backup.content(part)
+        say(f"ordinal {ordinal}: {what}, read in {report.duration(spent)}")
         return [f"ordinal {ordinal}: {text}" for text in sets.difference(part.files, parser.files)]
 
     readable = [ordinal for ordinal, part in sorted(found.parts.items()) if part.snapshot in there]
