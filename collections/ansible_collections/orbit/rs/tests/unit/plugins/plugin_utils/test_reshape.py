@@ -57,7 +57,7 @@ class _Cluster:
         return [{"items": []} for dummy in paths]
 
     def find(self, path: str) -> Object | None:
-        kind, _, name = path.rpartition("/")
+        kind, dummy, name = path.rpartition("/")
         if kind == CLAIMS:
             claim = self.claims[name]
             found = copy.deepcopy(claim)
@@ -67,7 +67,7 @@ class _Cluster:
         return copy.deepcopy(self.sets.get(name))
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "") -> Object:
-        where, _, query = path.partition("?")
+        where, dummy, query = path.partition("?")
         if self.refuses and self.refuses in f"{method} {path}":
             raise ApiError(422, "Invalid", "exceeded quota: storage")
         if "dryRun=All" in query:
