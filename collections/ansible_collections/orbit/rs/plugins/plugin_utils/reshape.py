@@ -88,7 +88,7 @@ class Reshape:
                     )
         except ApiError as error:
             raise OrbitError(
-                f"The cluster refuses what is to be done to the volumes, so nothing of it was begun: {error.message}",
+                f"The cluster refuses what is to be done to the volumes, so that is not begun: {error.message}",
                 error.remedy or "Correct what it names, then run again: ansible-playbook orbit.rs.deploy",
             ) from error
 

@@ -210,7 +210,7 @@ def test_a_field_that_cannot_change_needs_no_claim() -> None:
 def test_what_the_cluster_refuses_is_not_begun(refuses: str) -> None:
     cluster = _Cluster()
     cluster.refuses = refuses
-    with pytest.raises(OrbitError, match="nothing of it was begun: exceeded quota"):
+    with pytest.raises(OrbitError, match="that is not begun: exceeded quota"):
         run(cluster, larger())
     assert cluster.writes == []
 
