@@ -228,8 +228,8 @@ class Run:
         except RolledBack as error:
             record.end("rolled_back", error.seen)
             with contextlib.suppress(OrbitError):  # the first failure tells more
-                live = self._read().release
-                record.revision = live.revision if live else 0
+                back = self._read().release
+                record.revision = back.revision if back else 0
             raise
         except OrbitError as error:
             record.end("failed", error.seen)
