@@ -2,6 +2,9 @@
 """The life of sets: an upgrade takes one, a drill proves one, and retention drops the old ones."""
 
 import re
+from pathlib import Path
+
+import yaml
 
 from molecule.backup.tests.after.conftest import COUNT, expire, kill
 
@@ -56,6 +59,16 @@ def test_what_a_killed_drill_has_left_goes_before_the_next(backups, deployed):
     said = backups.run("drill", orbit_rs_set=good)
     assert "which an interrupted drill has left" in said
     assert f"namespace/{DRILL}" not in namespaces(deployed)
+
+
+def test_an_ordinal_may_go_when_a_proved_set_has_its_data(backups, deployed):
+    server = yaml.safe_load(Path("molecule/scale/vars/scale.yml").read_text())["orbit_rs_values"]
+    server["orbitServer"]["image"]["tag"] = "v0.2.0"  # as the upgrade has left it
+    values = {"orbit_rs_replicas": 1, "orbit_rs_values": server}
+    said = backups.run("scale", "--check", orbit_rs_removal_backup_age=1, good=False, **values)
+    assert "none of them may go" in said and "nothing else has their data" in said
+    said = backups.run("scale", "--check", **values)
+    assert "they may go" in said and "remove orbit-server-1; the volumes stay" in said
 
 
 def test_a_namespace_that_is_not_ours_is_left_alone(backups, deployed):

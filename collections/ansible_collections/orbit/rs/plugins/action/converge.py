@@ -71,11 +71,16 @@ class ActionModule(OrbitAction):
 
             if keep:
                 run.failing = failing
-            if options["repository"]["url"]:
+            if options["repository"]["url"] and options["operation"] == "upgrade":
                 # Much code that is seldom needed.
                 from ansible_collections.orbit.rs.plugins.plugin_utils.repository import fallback
 
                 run.take = fallback(options, api, helm_command, release, self.say)
+            elif options["repository"]["url"] and options["removal_backup_age"]:
+                from ansible_collections.orbit.rs.plugins.plugin_utils.repository import spared
+
+                if spared(options, api, helm_command, release, self.say):
+                    run.orders = dataclasses.replace(orders, allowed=orders.allowed | {"remove_data_owner"})
             try:
                 result = run.run()
             except OrbitError as error:

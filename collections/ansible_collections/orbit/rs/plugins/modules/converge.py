@@ -37,6 +37,12 @@ options:
       - Without it and without O(repository) a step C(upgrade) is refused.
     type: str
     default: ""
+  removal_backup_age:
+    description:
+      - How many seconds old a backup set may be for ordinals to be removed. It has all of them, and a verification or a
+        drill has passed it. 0 means that no set allows that.
+    type: int
+    default: 0
   one_way:
     description: Whether an upgrade may change the format of the data so that the version before cannot read it.
     type: bool

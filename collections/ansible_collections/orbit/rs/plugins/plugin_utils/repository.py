@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import backup, credentials
+from ansible_collections.orbit.rs.plugins.plugin_utils import backup, credentials, report, sets
 from ansible_collections.orbit.rs.plugins.plugin_utils.backup import Backup, Orders
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
@@ -72,3 +72,22 @@ def fallback(
         return taken.set
 
     return take
+
+
+def spared(
+    options: Mapping[str, Any], cluster: Cluster, tool: Helm, release: Release, say: Callable[[str], None]
+) -> bool:
+    """Whether a set that is proved, and young enough, has the data of every ordinal: then ordinals may go."""
+    try:
+        with opened(options["repository"], cluster, release) as (restic, name):
+            chosen = sets.choose(backup.known_sets(restic, name)[0], "verified")
+            found = sets.manifest(restic, chosen, name)
+        replicas = backup.look(cluster, tool, release).replicas
+    except OrbitError as error:
+        say(f"no backup set speaks for ordinals that go: {error.seen}")
+        return False
+    age = (cluster.now() - chosen.time).total_seconds()
+    young = age <= options["removal_backup_age"] and found.replicas >= replicas
+    what = f"set {chosen.id}, {report.duration(age)} old and proved, has {found.replicas} of {replicas} ordinals"
+    say(f"{what}: {'they' if young else 'none of them'} may go")
+    return young

@@ -178,6 +178,7 @@ RULES: Mapping[str, Rule] = {
     "orbit_rs_backup_database": _text(r"[^/\s][^/]*", "it must be the name of a file, without a folder", empty=False),
     "orbit_rs_set": _text(r"newest|verified|\d{8}T\d{6}Z", "it is newest, verified or an id such as 20261130T023000Z"),
     "orbit_rs_drill_namespace": _text(_DNS, _NAME, 63),
+    "orbit_rs_removal_backup_age": _count(0),
     "orbit_rs_keep_last": _count(0, ""),
     "orbit_rs_keep_hourly": _count(0, ""),
     "orbit_rs_keep_daily": _count(0, ""),

@@ -80,6 +80,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("orbit_rs_restore_from", "a,b", "a name has letters"),
     ("orbit_rs_restore_confirm", "Orders", "lower case letters"),
     ("orbit_rs_drill_namespace", "Drill", "lower case letters"),
+    ("orbit_rs_removal_backup_age", -1, "a whole number of seconds"),
     ("orbit_rs_keep_last", -1, "a whole number"),
     ("orbit_rs_keep_hourly", -1, "a whole number"),
     ("orbit_rs_keep_daily", -1, "a whole number"),
