@@ -34,7 +34,8 @@ class Fake:
         self.other = other
 
     def recv_data(self, *, control_frame: bool) -> tuple[int, bytes]:
-        while len(self.sent) < self.wait:
+        until = time.monotonic() + 5
+        while len(self.sent) < self.wait and time.monotonic() < until:
             time.sleep(0.01)
         frame = self.frames.pop(0)
         if isinstance(frame, Exception):
