@@ -50,18 +50,18 @@ def opened(source: Source, cluster: Cluster, namespace: str) -> Iterator[tuple[s
     environment = dict(source.environment)
     if source.file:
         yield _private(source.file), environment
-        return
-    password = source.password
-    if source.secret:
-        password, more = _secret(cluster, namespace, source.secret)
-        environment = more | environment
-    elif source.command:
-        password = _output(source.command)
-    with tempfile.TemporaryDirectory(prefix="orbit-rs-") as folder:  # mode 0700
-        path = Path(folder, PASSWORD)
-        path.touch(0o600)
-        path.write_text(password, encoding="utf-8")
-        yield str(path), environment
+    else:
+        password = source.password
+        if source.secret:
+            password, more = _secret(cluster, namespace, source.secret)
+            environment = more | environment
+        elif source.command:
+            password = _output(source.command)
+        with tempfile.TemporaryDirectory(prefix="orbit-rs-") as folder:  # mode 0700
+            path = Path(folder, PASSWORD)
+            path.touch(0o600)
+            path.write_text(password, encoding="utf-8")
+            yield str(path), environment
 
 
 def _private(name: str) -> str:

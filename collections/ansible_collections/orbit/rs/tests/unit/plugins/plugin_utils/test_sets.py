@@ -62,9 +62,9 @@ def test_a_set_with_two_markers_does_not_exist_and_is_left_alone() -> None:
 def test_the_newest_record_counts() -> None:
     failed = snapshot("a", FIRST, record="verify:failed")
     passed = snapshot("b", FIRST, record="verify:passed", more="")
-    found, _ = sets.listed([*a_set(FIRST), passed, failed])
+    found, dummy = sets.listed([*a_set(FIRST), passed, failed])
     assert found[0].records == {"verify": "passed"} and found[0].verified
-    found, _ = sets.listed([*a_set(FIRST), dataclasses.replace(failed, time="2026-11-30T09:00:00Z"), passed])
+    found, dummy = sets.listed([*a_set(FIRST), dataclasses.replace(failed, time="2026-11-30T09:00:00Z"), passed])
     assert not found[0].verified
 
 
