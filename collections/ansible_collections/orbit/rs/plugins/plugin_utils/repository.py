@@ -33,7 +33,8 @@ def opened(options: Mapping[str, Any], cluster: Cluster, release: Release) -> It
         command=options["password_command"],
         environment={name: str(value) for name, value in options["environment"].items()},
     )
-    with credentials.opened(source, cluster, release.namespace) as (file, environment):
+    with contextlib.ExitStack() as stack:
+        file, environment = stack.enter_context(credentials.opened(source, cluster, release.namespace))
         restic = Restic(options["restic"], options["url"], file, environment)
         restic.check_version(options["version"])
         yield restic, options["name"] or f"{release.namespace}.{release.name}"
