@@ -79,6 +79,7 @@ def test_a_pod_that_is_gone(backups, deployed, method):
 
 
 def test_an_api_connection_that_is_lost(backups, deployed):
+    backups.take()
     with deployed.redis(0) as redis:
         for number in range(MEGABYTES):
             redis.set(f"load:{number}", os.urandom(500_000).hex())
