@@ -259,11 +259,12 @@ class Clients:
 
 
 def family(number: int) -> list[int]:
-    """Return a process and all that it has started, directly or not; Ansible's workers lead sessions of their own."""
-    children = [
-        int(child) for path in Path(f"/proc/{number}/task").glob("*/children") for child in path.read_text().split()
-    ]
-    return [number, *(member for child in children for member in family(child))]
+    """A process and all that it has started, directly or not; Ansible's workers lead sessions of their own."""
+    found = [number]
+    for path in Path(f"/proc/{number}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [member for child in path.read_text().split() for member in family(int(child))]
+    return found
 
 
 def version(item: Any) -> str:

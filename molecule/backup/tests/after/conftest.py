@@ -9,7 +9,6 @@ import json
 import os
 import re
 import secrets
-import signal
 import socket
 import subprocess
 import threading
@@ -177,15 +176,6 @@ def present(deployed: Deployed, ordinal: int, numbers: Sequence[int]) -> list[in
     return [number for number, value in zip(numbers, answers, strict=True) if value == f"value {number}"]
 
 
-def family(number: int) -> list[int]:
-    """A process and all that it has started, directly or not."""
-    found = [number]
-    for path in Path(f"/proc/{number}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += [member for child in path.read_text().split() for member in family(int(child))]
-    return found
-
-
 def expire(deployed: Deployed, namespace: str = "") -> None:
     """Have the lock of a killed run expire now, instead of in half a minute."""
     past = {"spec": {"renewTime": "2020-01-01T00:00:00.000000Z"}}
@@ -202,8 +192,4 @@ def kill(process: subprocess.Popen[str], until: str, seconds: float = 0) -> str:
         if until in line:
             break
     time.sleep(seconds)
-    for number in family(process.pid):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(number, signal.SIGKILL)
-    said.append(process.stdout.read())
-    return "".join(said)
+    return "".join((*said, Deployed.kill(process)))

@@ -81,7 +81,7 @@ def test_a_backup_that_was_killed_leaves_nothing_visible_and_the_next_one_cleans
     with deployed.start_playbook(*arguments, playbook="backup") as process:
         print(kill(process, "ordinal 0: "))
     assert backups.sets() == before
-    said = backups.run("backup")  # waits until the lock of the dead run expires
+    said = backups.run("backup", orbit_rs_lock_timeout=60)  # until the lock of the dead run expires
     assert re.search(r"removing \d+ snapshots that interrupted backups have left", said)
     sets = {tag for item in backups.restic("snapshots") for tag in item["tags"] if tag.startswith("set=")}
     assert sets == {f"set={name}" for name in backups.sets()}
@@ -92,7 +92,7 @@ def test_a_backup_that_was_killed_leaves_nothing_visible_and_the_next_one_cleans
 def test_a_cold_backup_that_was_killed_is_healed_by_the_next(backups, deployed, clients):
     arguments = backups.arguments(orbit_rs_backup_method="cold")
     with deployed.start_playbook(*arguments, playbook="backup") as process:
-        print(kill(process, "ordinal 0 stops", 3))
+        print(kill(process, "ordinal 0 stops", 1))
     expire(deployed)
     refused = " ".join(deployed.try_playbook("-e", "@molecule/scale/vars/scale.yml").stdout.split())
     assert "A run of backup was not finished" in refused and "orbit.rs.backup" in refused

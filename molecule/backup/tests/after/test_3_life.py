@@ -2,11 +2,12 @@
 """The life of sets: an upgrade takes one, a drill proves one, and retention drops the old ones."""
 
 import re
-from pathlib import Path
 
+import pytest
 import yaml
 
 from molecule.backup.tests.after.conftest import COUNT, expire, kill
+from molecule.conftest import ROOT
 
 DRILL = "molecule-backup-drill"
 
@@ -39,6 +40,7 @@ def test_a_drill_proves_a_set_and_leaves_nothing(backups, deployed):
     assert f"{taken} backup drill passed" in backups.run("sets")
 
 
+@pytest.mark.soak
 def test_a_drill_of_what_is_not_good_fails_and_leaves_nothing(backups, deployed):
     from molecule.backup.tests.after.test_2_restore import database
 
@@ -62,7 +64,7 @@ def test_what_a_killed_drill_has_left_goes_before_the_next(backups, deployed):
 
 
 def test_an_ordinal_may_go_when_a_proved_set_has_its_data(backups, deployed):
-    server = yaml.safe_load(Path("molecule/scale/vars/scale.yml").read_text())["orbit_rs_values"]
+    server = yaml.safe_load((ROOT / "molecule/scale/vars/scale.yml").read_text())["orbit_rs_values"]
     server["orbitServer"]["image"]["tag"] = "v0.2.0"  # as the upgrade has left it
     values = {"orbit_rs_replicas": 1, "orbit_rs_values": server}
     said = backups.run("scale", "--check", orbit_rs_removal_backup_age=1, good=False, **values)

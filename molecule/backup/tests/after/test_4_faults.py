@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from molecule.backup.tests.after.conftest import COUNT, family
+from molecule.backup.tests.after.conftest import COUNT
+from molecule.conftest import family
 
 MEGABYTES = 150  # enough to be in the middle of it
 pytestmark = pytest.mark.soak
