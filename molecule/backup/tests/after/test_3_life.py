@@ -81,8 +81,10 @@ def test_a_namespace_that_is_not_ours_is_left_alone(backups, deployed):
 def test_retention_shows_what_goes_and_drops_whole_sets(backups):
     rules = {f"orbit_rs_keep_{name}": 0 for name in ("daily", "weekly", "monthly", "safety")}
     rules |= {"orbit_rs_keep_last": 1, "orbit_rs_keep_minimum": 1}
+    backups.take()
     before = backups.sets()
     said = backups.run("retention", "--check", **rules)
+    assert len(before) > 2
     assert f"{len(before) - 2} of {len(before)} sets would go" in said
     assert backups.sets() == before
     backups.run("retention", orbit_rs_retention_prune=True, **rules)
