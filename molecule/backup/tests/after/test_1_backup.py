@@ -5,6 +5,8 @@ import base64
 import re
 import shutil
 
+import pytest
+
 from molecule.backup.tests.after.conftest import (
     COUNT,
     KEY,
@@ -102,6 +104,7 @@ def test_a_cold_backup_that_was_killed_is_healed_by_the_next(backups, deployed, 
     clients.nothing_is_lost()
 
 
+@pytest.mark.soak  # tests/test_restic.py has it without a cluster
 def test_verify_finds_a_flipped_byte_and_names_it(backups, tmp_path):
     copy = tmp_path / "repository"
     shutil.copytree(backups.folder / "repository", copy)
@@ -119,6 +122,7 @@ def test_verify_finds_a_flipped_byte_and_names_it(backups, tmp_path):
     )
 
 
+@pytest.mark.soak  # tests/test_restic.py has it without a cluster
 def test_verify_finds_a_missing_ordinal(backups, tmp_path):
     copy = tmp_path / "repository"
     shutil.copytree(backups.folder / "repository", copy)

@@ -51,6 +51,7 @@ def test_a_drill_of_what_is_not_good_fails_and_leaves_nothing(backups, deployed)
     assert f"{forged} backup drill failed" in backups.run("sets")
 
 
+@pytest.mark.soak
 def test_what_a_killed_drill_has_left_goes_before_the_next(backups, deployed):
     with deployed.start_playbook(*backups.arguments(), playbook="drill") as process:
         print(kill(process, "drill of set", 2))

@@ -102,6 +102,7 @@ def test_a_run_that_loses_its_lock_stops_and_the_next_one_finishes(deployed, cli
     clients.nothing_is_lost()
 
 
+@pytest.mark.soak
 def test_of_two_runs_one_works_and_the_other_names_it(deployed):
     version = ("-e", VARIABLES, "-e", "orbit_rs_version=v0.1.0", "-e", "orbit_rs_allow_downgrade=true")
     with deployed.start_playbook(*version, playbook="upgrade") as first:

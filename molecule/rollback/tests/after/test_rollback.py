@@ -96,6 +96,7 @@ def one_way(tmp_path):
     return tmp_path
 
 
+@pytest.mark.soak
 def test_what_could_not_read_the_data_is_refused_on_the_way_there_and_back(deployed, clients, one_way):
     common = (*other_volumes("v0.1.0"), "-e", "orbit_rs_upgrade_without_backup=true", "-e", "orbit_rs_rehearsal=false")
     deployed.playbook(*common, "-e", f"orbit_rs_chart={one_way / 'old'}")

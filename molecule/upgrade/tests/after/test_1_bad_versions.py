@@ -17,6 +17,8 @@ BAD = {
     "serves wrong data": ("v0.2.0-wrong-data", 60, "data: GET answers"),
     "takes no writes": ("v0.2.0-read-only", 60, "data: SET answers"),
 }
+# A rehearsal crashes, too; the other two are seen as these are.
+SELDOM = {"crashes at start", "ends with 0", "starts too slowly"}
 
 
 def upgrade(deployed, version, *more):
@@ -39,7 +41,7 @@ def last_record(deployed):
     return json.loads(records[max(records)])
 
 
-@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.soak if case in SELDOM else ()) for case in BAD])
 def test_a_bad_version_is_brought_back(deployed, clients, case):
     version, seconds, says = BAD[case]
     patience = ("-e", f"orbit_rs_rollout_timeout={seconds}", "-e", "orbit_rs_gate_timeout=5")
