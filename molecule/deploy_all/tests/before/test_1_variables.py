@@ -20,6 +20,13 @@ SAME_VARIABLES = {
     "orbit_rs_storage_snapshot_class": "the test bed has no driver for one",
     "orbit_rs_plan_hash": "it allows one plan, and the scenario makes several",
 }
+for name in (
+    *(f"orbit_rs_backup_{name}" for name in ("database", "method", "parallel", "scratch")),
+    *(f"orbit_rs_repository{name}" for name in ("", "_name", "_environment", "_password")),
+    *(f"orbit_rs_repository_password_{name}" for name in ("command", "file", "secret")),
+    "orbit_rs_set",
+):
+    SAME_VARIABLES[name] = "a deploy takes no backup set; the scenario backup has it"
 SAME_VALUES = {
     "planDigest": "the playbooks set it",
     "serviceAccount.create": "without it the annotations would have no place",
