@@ -4,14 +4,13 @@
 import json
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 import yaml
 
+from molecule.conftest import ROOT
 from testbed import growing
 
-ROOT = Path(__file__).resolve().parents[4]
 VALUES = yaml.safe_load((ROOT / "molecule/storage_growth/vars/storage_growth.yml").read_text())["orbit_rs_values"]
 CHART = ROOT / "collections/ansible_collections/orbit/rs/charts/orbit-rs"
 UID = "get statefulset orbit-server --output jsonpath={.metadata.uid}"

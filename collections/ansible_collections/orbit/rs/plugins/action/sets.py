@@ -20,10 +20,7 @@ class ActionModule(OrbitAction):
         api, dummy, release = connect(options)
         with api, opened(options["repository"], api, release) as (restic, name):
             known, rest, dummy = backup.known_sets(restic, name)
-        rows = [
-            (item.id, item.kind, ", ".join(f"{what} {how}" for what, how in sorted(item.records.items())) or "-")
-            for item in known
-        ]
+        rows = [(item.id, item.kind, item.noted or "-") for item in known]
         table = report.table(("SET", "KIND", "VERIFIED"), rows) if rows else f"There is no backup set of {name}."
         if rest:
             table += f"\n{len(rest)} snapshots are of no complete set; the next backup removes what is left over."

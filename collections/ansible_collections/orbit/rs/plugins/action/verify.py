@@ -21,10 +21,8 @@ class ActionModule(OrbitAction):
         api, dummy, release = connect(options)
         with api, opened(options["repository"], api, release) as (restic, name):
             started = time.monotonic()
-            known, *dummy = backup.known_sets(restic, name)
-            chosen = sets.choose(known, options["set"])
-            found = sets.manifest(restic, chosen, name)
             snapshots = restic.snapshots(f"{sets.CLUSTER}={name}")
+            found = sets.manifest(restic, sets.choose(sets.listed(snapshots)[0], options["set"]), name)
             self.say(f"set {found.set}: {len(found.parts)} ordinals, {backup.size(found.total)}, {restic.shown}")
             if subset := options["subset"]:
                 wrong = verify.partial(restic, found, snapshots, subset)

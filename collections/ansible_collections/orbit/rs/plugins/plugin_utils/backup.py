@@ -184,20 +184,14 @@ class Backup:
 
     def run(self, tool: Helm, *, wait: float, kind: str = "backup") -> Manifest:
         """Take a set of every ordinal, under the lock. Raises OrbitError."""
-        with lock.held(self.cluster, self.release, "backup", self.say, wait=wait) as held:
-            done = record.Record("backup", lock.identity())
-            try:
-                stopped.heal(self.cluster, self.release, held, self.say, self.orders.patience.rollout)
-                refuse_unfinished(held)
-                taken = self.take(look(self.cluster, tool, self.release), held, kind)
-                done.steps = [f"set {taken.set}, {size(taken.total)}"]
-                done.end("succeeded")
-            except OrbitError as error:
-                done.end("failed", error.seen)
-                raise
-            finally:
-                if not held.lost.is_set():
-                    record.write(self.cluster, self.release, done)
+        with (
+            lock.held(self.cluster, self.release, "backup", self.say, wait=wait) as held,
+            record.kept(self.cluster, self.release, "backup", held) as done,
+        ):
+            stopped.heal(self.cluster, self.release, held, self.say, self.orders.patience.rollout)
+            refuse_unfinished(held)
+            taken = self.take(look(self.cluster, tool, self.release), held, kind)
+            done.steps = [f"set {taken.set}, {size(taken.total)}"]
         return taken
 
     def begin(self) -> str:

@@ -9,6 +9,7 @@ whatever happens; the one that a killed drill has left goes before the next.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import json
@@ -18,11 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import (
-    backup,
     desired,
     lock,
     objects,
-    report,
+    rehearsal,
     restore,
     sets,
     stopped,
@@ -36,7 +36,6 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.sets import Manifest
 from ansible_collections.orbit.rs.plugins.plugin_utils.stopped import Stopped
 
 LABEL = "orbit.rs/drill"  # of the namespace; its value is the release
-LOOK_SECONDS = 0.5
 _KINDS = ("ServiceAccount", "ConfigMap", "Secret", "Service")
 _OURS = ("helm.sh/release.v1", "kubernetes.io/service-account-token")  # types of Secrets that the server does not need
 
@@ -54,9 +53,7 @@ def scratch_objects(stored: Sequence[Object], namespace: str, image: str, ordina
     spec.pop("updateStrategy", None)
     pod = spec["template"]["spec"]
     pod["containers"][0]["image"] = image
-    pod.pop("topologySpreadConstraints", None)
-    for relation in ("podAffinity", "podAntiAffinity"):
-        (pod.get("affinity") or {}).pop(relation, None)
+    rehearsal.beside_others(pod)
     return [*found, moved]
 
 
@@ -181,32 +178,18 @@ class Drill:
             self.cluster.apply(obj)
         halt = Stopped(self.cluster, self._scratch, statefulset, held, self.say, self.patience.rollout, "drill")
 
-        def one(ordinal: int) -> None:
-            part = found.parts[ordinal]
-            pod = halt.helper(ordinal, write=True)
-            shown = backup.Progress(self.say)
-            shown.begin(ordinal, part.bytes)
-            restore.write(
-                self.cluster,
-                self.namespace,
-                pod,
-                self.restic,
-                part,
-                check=held.check,
-                passed=lambda size: shown.add(ordinal, size),
-            )
-            shown.end(ordinal)
-            halt.remove([ordinal])
-
         with self._phase("restore"), ThreadPoolExecutor(max(1, self.parallel)) as pool:
-            list(pool.map(one, ordinals))
+            list(pool.map(lambda ordinal: restore.fill(halt, ordinal, self.restic, found.parts[ordinal]), ordinals))
         with self._phase("start and gate"):
             self.cluster.request("POST", self.cluster.path(statefulset).rpartition("/")[0], statefulset)
             tls = watch.uses_tls(content["objects"])
             watch.Watch(self.cluster, self._scratch, statefulset, self.say, tls=tls).until_good(self.patience)
 
-    def _phase(self, name: str) -> _Phase:
-        return _Phase(self.seconds, name)
+    @contextlib.contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - started, 1)
 
     def _note(self, found: Manifest, outcome: str, details: Mapping[str, Any]) -> None:
         noted = {"ended": self.cluster.now().isoformat(), **details}
@@ -224,27 +207,6 @@ class Drill:
                 except ApiError as error:
                     self.say(f"volume {volume} may be left behind: {error.seen}")
         self.cluster.delete(self._path)
-        start, said = time.monotonic(), False
-        while self.cluster.find(self._path):
-            if not said and time.monotonic() - start > 3:
-                self.say(f"waiting until namespace {self.namespace} is gone")
-                said = True
-            if time.monotonic() - start > self.patience.rollout:
-                raise OrbitError(
-                    f"The namespace {self.namespace} is not gone after {report.duration(self.patience.rollout)}.",
-                    f"See what holds it: kubectl get namespace {self.namespace} -o yaml",
-                )
-            time.sleep(LOOK_SECONDS)
-
-
-class _Phase:
-    """Adds up the seconds of a phase."""
-
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self._seconds, self._name = seconds, name
-
-    def __enter__(self) -> None:
-        self._started = time.monotonic()
-
-    def __exit__(self, *error: object) -> None:
-        self._seconds[self._name] = round(time.monotonic() - self._started, 1)
+        look = f"kubectl get namespace {self.namespace} -o yaml"
+        what = f"namespace {self.namespace}"
+        stopped.until_gone(self.cluster, [self._path], what, look, self.say, self.patience.rollout)

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import redact
+from ansible_collections.orbit.rs.plugins.plugin_utils import lock, redact
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, Object, Release
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, Object, OrbitError, Release
 
 KEPT = 30  # operations
 BYTES = 900_000  # of all records together; a ConfigMap holds 1 MiB
@@ -67,6 +68,23 @@ class Record:
 def path(release: Release) -> str:
     """API path of the ConfigMap that holds the records of a release."""
     return f"/api/v1/namespaces/{release.namespace}/configmaps/{_name(release)}"
+
+
+@contextlib.contextmanager
+def kept(
+    cluster: Cluster, release: Release, operation: str, held: lock.Held, undone: type[OrbitError] | None = None
+) -> Iterator[Record]:
+    """The record of an operation under the lock, written however that ends; `undone` says that it was rolled back."""
+    record = Record(operation, lock.identity())
+    try:
+        yield record
+        record.end("succeeded")
+    except OrbitError as error:
+        record.end("rolled_back" if undone and isinstance(error, undone) else "failed", error.seen)
+        raise
+    finally:
+        if not held.lost.is_set():
+            write(cluster, release, record)
 
 
 def write(cluster: Cluster, release: Release, record: Record) -> None:

@@ -129,9 +129,7 @@ def scratch(live: Object, release: Release) -> Object:
     spec = copy.deepcopy({field: live["spec"][field] for field in kept if field in live["spec"]})
     template = spec["template"]
     template["metadata"] = {"labels": labels, "annotations": template["metadata"].get("annotations") or {}}
-    template["spec"].pop("topologySpreadConstraints", None)
-    for relation in ("podAffinity", "podAntiAffinity"):
-        (template["spec"].get("affinity") or {}).pop(relation, None)
+    beside_others(template["spec"])
     for claim in spec.get("volumeClaimTemplates") or ():
         claim["metadata"] = {"name": claim["metadata"]["name"], "labels": labels}
         claim.pop("status", None)
@@ -157,3 +155,10 @@ def scratch(live: Object, release: Release) -> Object:
             "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"},
         },
     }
+
+
+def beside_others(pod: Object) -> None:
+    """Let the pod of a copy run wherever there is room, also beside the release's own."""
+    pod.pop("topologySpreadConstraints", None)
+    for relation in ("podAffinity", "podAntiAffinity"):
+        (pod.get("affinity") or {}).pop(relation, None)

@@ -15,7 +15,14 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import diagnosis, objects, report, rollout, volumes
+from ansible_collections.orbit.rs.plugins.plugin_utils import (
+    diagnosis,
+    objects,
+    report,
+    rollout,
+    volumes,
+    watch,
+)
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError, Release
@@ -214,8 +221,8 @@ class Reshape:
 
     def _pods(self, statefulset: Object) -> list[Object]:
         """The pods that are the StatefulSet's by labels and name, and that stay."""
-        labels = ",".join(f"{key}={value}" for key, value in statefulset["spec"]["selector"]["matchLabels"].items())
-        found = self.cluster.get(f"/api/v1/namespaces/{self.release.namespace}/pods?labelSelector={labels}")["items"]
+        path = f"/api/v1/namespaces/{self.release.namespace}/pods?labelSelector={watch.selector(statefulset)}"
+        found = self.cluster.get(path)["items"]
         names = {f"{statefulset['metadata']['name']}-{ordinal}" for ordinal in rollout.ordinals(statefulset)}
         return [
             pod for pod in found if pod["metadata"]["name"] in names and not pod["metadata"].get("deletionTimestamp")

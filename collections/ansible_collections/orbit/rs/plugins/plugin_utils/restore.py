@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import (
     backup,
@@ -71,41 +70,36 @@ class Orders:
     patience: Patience = dataclasses.field(default_factory=Patience)
 
 
-def write(
-    cluster: Cluster,
-    namespace: str,
-    pod: str,
-    restic: Restic,
-    part: Part,
-    *,
-    check: Callable[[], None] = lambda: None,
-    passed: Callable[[int], None] = lambda size: None,
-) -> None:
-    """Replace everything in the volume of a helper pod, and compare what is there then with the manifest.
+def fill(halt: Stopped, ordinal: int, restic: Restic, part: Part) -> None:
+    """Replace everything in the volume of a stopped ordinal, and compare what is there then with the manifest.
 
     Raises OrbitError.
     """
-    parser = Parser()
+    pod, parser = halt.helper(ordinal, write=True), Parser()
+    shown = backup.Progress(halt.say)
+    shown.begin(ordinal, part.bytes)
 
-    def blocks() -> Any:
+    def blocks() -> Iterator[bytes]:
         for block in verify.checked(restic, part.snapshot, parser):
-            passed(len(block))
+            shown.add(ordinal, len(block))
             yield block
 
+    where = halt.cluster, halt.release.namespace, pod
     command = ["/bin/sh", "-c", _WRITE, stopped.VOLUME]
     try:
-        stream.execute(cluster, namespace, pod, command, stdin=blocks(), check=check)
+        stream.execute(*where, command, stdin=blocks(), check=halt.held.check)
     except Broken as error:
         raise OrbitError(
             f"What the repository holds for {pod} is not whole: {error}.", "Restore another set."
         ) from error
     wrong = sets.difference(part.files, parser.files)
     if not wrong:
-        said = stream.output(cluster, namespace, pod, ["/bin/sh", "-c", _SUMS, stopped.VOLUME])
-        wrong = different(part, said)
+        wrong = different(part, stream.output(*where, ["/bin/sh", "-c", _SUMS, stopped.VOLUME]))
     if wrong:
         rows = "\n".join(f"  {text}" for text in wrong)
         raise OrbitError(f"The volume of {pod} does not hold what the manifest says:\n{rows}", "Restore another set.")
+    shown.end(ordinal)
+    halt.remove([ordinal])
 
 
 def different(part: Part, sums: str) -> list[str]:
@@ -200,10 +194,10 @@ def _room(
 def plan_text(found: Manifest, chosen: Listed, release: Release, ordinals: Sequence[int], now: datetime) -> str:
     """What would be done, as a person reads it."""
     age = report.duration((now - chosen.time).total_seconds())
-    noted = ", ".join(f"{what} {how}" for what, how in sorted(chosen.records.items())) or "not verified"
     lines = [
         f"Restore set {found.set} into {release.name} in namespace {release.namespace}:",
-        f"  taken {age} ago, method {found.method}, server {found.versions.get('server', '')}, {noted}",
+        f"  taken {age} ago, method {found.method}, server {found.versions.get('server', '')}, "
+        f"{chosen.noted or 'not verified'}",
         f"  stop    ordinal {listed(map(str, ordinals))}",
         "  keep    what is there, in a safety set",
     ]
@@ -264,10 +258,10 @@ class Restore:
 
     def _chosen(self, live: Live) -> tuple[Manifest, Listed, list[int]]:
         """The set and the ordinals that are meant. Raises OrbitError with all that stands against it."""
-        known, *dummy = backup.known_sets(self._restic, self._source)
-        chosen = sets.choose(known, self.orders.set, self.orders.before)
+        snapshots = self._restic.snapshots(f"{sets.CLUSTER}={self._source}")
+        chosen = sets.choose(sets.listed(snapshots)[0], self.orders.set, self.orders.before)
         found = sets.manifest(self._restic, chosen, self._source)
-        if wrong := sets.faults(found, self._restic.snapshots(f"{sets.CLUSTER}={self._source}")):
+        if wrong := sets.faults(found, snapshots):
             raise verify.failure(found, wrong)
         ordinals = sorted(set(self.orders.ordinals)) or list(range(live.replicas))
         root = f"/api/v1/namespaces/{self.release.namespace}"
@@ -283,27 +277,18 @@ class Restore:
 
     def _under_lock(self, found: Manifest | None, ordinals: Sequence[int], live: Live | None) -> None:
         wait = self.orders.patience.lock
-        with lock.held(self.cluster, self.release, "restore", self.say, wait=wait) as held:
-            done = record.Record("restore", lock.identity())
-            try:
-                if held.unfinished.get("resume") == "restore":
-                    done.steps = [f"set {held.unfinished['set']}, after a run that was interrupted"]
-                    self._resume(held)
-                elif found and live:
-                    stopped.heal(self.cluster, self.release, held, self.say, self.orders.patience.rollout)
-                    backup.refuse_unfinished(held)
-                    done.steps = [f"set {found.set}, ordinal {listed(map(str, ordinals))}"]
-                    self._begin(held, found, ordinals, live)
-                done.end("succeeded")
-            except PutBack as error:
-                done.end("rolled_back", error.seen)
-                raise
-            except OrbitError as error:
-                done.end("failed", error.seen)
-                raise
-            finally:
-                if not held.lost.is_set():
-                    record.write(self.cluster, self.release, done)
+        with (
+            lock.held(self.cluster, self.release, "restore", self.say, wait=wait) as held,
+            record.kept(self.cluster, self.release, "restore", held, undone=PutBack) as done,
+        ):
+            if held.unfinished.get("resume") == "restore":
+                done.steps = [f"set {held.unfinished['set']}, after a run that was interrupted"]
+                self._resume(held)
+            elif found and live:
+                stopped.heal(self.cluster, self.release, held, self.say, self.orders.patience.rollout)
+                backup.refuse_unfinished(held)
+                done.steps = [f"set {found.set}, ordinal {listed(map(str, ordinals))}"]
+                self._begin(held, found, ordinals, live)
 
     def _begin(self, held: Held, found: Manifest, ordinals: Sequence[int], live: Live) -> None:
         halt = self._halt(live.statefulset, held)
@@ -353,31 +338,17 @@ class Restore:
     def _replace(self, halt: Stopped, held: Held, found: Manifest, ordinals: Sequence[int]) -> None:
         """Write, start and gate; bring back what was there when that fails. Raises OrbitError."""
         try:
-            self._write(halt, held, found, ordinals)
+            self._write(halt, found, ordinals)
             halt.note(phase="checking")
             self._start(halt, held)
         except OrbitError as error:
             held.check()
             self._revert(halt, held, ordinals, error)
 
-    def _write(self, halt: Stopped, held: Held, found: Manifest, ordinals: Collection[int]) -> None:
+    def _write(self, halt: Stopped, found: Manifest, ordinals: Collection[int]) -> None:
         def one(ordinal: int) -> Part:
-            part = found.parts[ordinal]
-            pod = halt.helper(ordinal, write=True)
-            shown = backup.Progress(self.say)
-            shown.begin(ordinal, part.bytes)
-            write(
-                self.cluster,
-                self.release.namespace,
-                pod,
-                self._restic,
-                part,
-                check=held.check,
-                passed=lambda size: shown.add(ordinal, size),
-            )
-            shown.end(ordinal)
-            halt.remove([ordinal])
-            return part
+            fill(halt, ordinal, self._restic, found.parts[ordinal])
+            return found.parts[ordinal]
 
         self.say(f"writing set {found.set}")
         self.taking.each(sorted(ordinals), one)
@@ -400,7 +371,7 @@ class Restore:
             halt.note(phase="reverting")
             stopped.remove_helpers(self.cluster, self.release)
             halt.stop(ordinals)
-            self._write(halt, held, self._manifest(safety, self.taking.name), ordinals)
+            self._write(halt, self._manifest(safety, self.taking.name), ordinals)
             self._start(halt, held)
         except OrbitError as error:
             raise OrbitError(

@@ -107,6 +107,11 @@ class Listed:
         return time_of(self.id)
 
     @property
+    def noted(self) -> str:
+        """Its records in words."""
+        return ", ".join(f"{what} {how}" for what, how in sorted(self.records.items()))
+
+    @property
     def verified(self) -> bool:
         """Whether a drill or a whole verification has passed, and none has failed since."""
         return "passed" in self.records.values() and "failed" not in self.records.values()

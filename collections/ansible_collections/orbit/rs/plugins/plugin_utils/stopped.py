@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import report, watch
+from ansible_collections.orbit.rs.plugins.plugin_utils import report, reshape, watch
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster, parallel
 from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError, Release, listed
@@ -67,7 +67,7 @@ class Stopped:
         self.note(ordinals=list(ordinals), **more)
         if self.cluster.find(path):
             self.cluster.request("DELETE", f"{path}?propagationPolicy=Orphan")
-            self._until_gone([path], "the StatefulSet")
+            self._until_gone([path], f"StatefulSet {wanted['metadata']['name']}")
         pods = [f"{self._namespace}/pods/{self.pod(ordinal)}" for ordinal in ordinals]
         parallel(self.cluster.delete, pods)
         self._until_gone(pods, listed(self.pod(ordinal) for ordinal in ordinals))
@@ -107,29 +107,27 @@ class Stopped:
             self._until_gone(paths, "the helper pods")
 
     def _until_gone(self, paths: Sequence[str], what: str) -> None:
-        start, said = time.monotonic(), False
-        while [path for path in paths if self.cluster.find(path)]:
-            if not said and time.monotonic() - start > 3:
-                self.say(f"waiting until {what} have ended")
-                said = True
-            if time.monotonic() - start > self.timeout:
-                raise OrbitError(
-                    f"{what} did not end within {report.duration(self.timeout)}.",
-                    f"See what holds it: kubectl get statefulsets,pods -n {self.release.namespace}",
-                )
-            time.sleep(LOOK_SECONDS)
+        look = f"kubectl get statefulsets,pods -n {self.release.namespace}"
+        until_gone(self.cluster, paths, what, look, self.say, self.timeout)
+
+
+def until_gone(
+    cluster: Cluster, paths: Sequence[str], what: str, look: str, say: Callable[[str], None], timeout: float
+) -> None:
+    """Wait until none of these objects is there. `look` shows what holds them. Raises OrbitError."""
+    start, said = time.monotonic(), False
+    while [path for path in paths if cluster.find(path)]:
+        if not said and time.monotonic() - start > 3:
+            say(f"waiting until gone: {what}")
+            said = True
+        if time.monotonic() - start > timeout:
+            raise OrbitError(f"Not gone after {report.duration(timeout)}: {what}.", f"See what holds it: {look}")
+        time.sleep(LOOK_SECONDS)
 
 
 def portable(statefulset: Object) -> Object:
     """The object without what belongs to its life in the cluster."""
-    metadata = statefulset["metadata"]
-    kept = {key: metadata[key] for key in ("name", "namespace", "labels", "annotations") if metadata.get(key)}
-    return {
-        "apiVersion": statefulset["apiVersion"],
-        "kind": statefulset["kind"],
-        "metadata": kept,
-        "spec": copy.deepcopy(statefulset["spec"]),
-    }
+    return reshape.successor(statefulset, statefulset, ())
 
 
 def put_back(cluster: Cluster, release: Release, statefulset: Object, timeout: float) -> None:

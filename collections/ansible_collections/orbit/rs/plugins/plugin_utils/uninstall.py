@@ -113,17 +113,11 @@ class Uninstall:
 
     def run(self, wait: float) -> None:
         """Do what plan_text() says. Raises OrbitError."""
-        with lock.held(self.cluster, self.release, "uninstall", self.say, wait=wait) as held:
-            done = record.Record("uninstall", lock.identity())
-            try:
-                self._run(held)
-                done.end("succeeded")
-            except OrbitError as error:
-                done.end("failed", error.seen)
-                raise
-            finally:
-                if not held.lost.is_set():
-                    record.write(self.cluster, self.release, done)
+        with (
+            lock.held(self.cluster, self.release, "uninstall", self.say, wait=wait) as held,
+            record.kept(self.cluster, self.release, "uninstall", held),
+        ):
+            self._run(held)
         if self.destroy:
             for path in (lock.path(self.release), record.path(self.release)):
                 self.cluster.delete(path)

@@ -9,7 +9,15 @@ import dataclasses
 from typing import Any
 
 import pytest
-from ansible_collections.orbit.rs.plugins.plugin_utils import backup, drill, podsecurity, restore, sets, stopped
+from ansible_collections.orbit.rs.plugins.plugin_utils import (
+    backup,
+    drill,
+    podsecurity,
+    restore,
+    sets,
+    stopped,
+    volumes,
+)
 from ansible_collections.orbit.rs.plugins.plugin_utils.backup import Live
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError, Release
 from ansible_collections.orbit.rs.plugins.plugin_utils.sets import Manifest, Part
@@ -117,6 +125,14 @@ def test_what_is_put_back_is_what_was_taken_away() -> None:
     again = stopped.portable(live)
     assert again["spec"] == live["spec"] and "status" not in again
     assert again["metadata"].keys() <= {"name", "namespace", "labels", "annotations"}
+
+
+def test_what_is_put_back_remembers_since_when_there_was_one() -> None:
+    live = {**LIVE.statefulset, "metadata": {"name": "orbit-server", "creationTimestamp": "2026-01-01T00:00:00Z"}}
+    again = stopped.portable(live)
+    later = {**again, "metadata": {**again["metadata"], "creationTimestamp": "2026-11-30T00:00:00Z"}}
+    for obj in (again, stopped.portable(later)):
+        assert obj["metadata"]["annotations"][volumes.SINCE] == "2026-01-01T00:00:00Z"
 
 
 def test_a_drill_takes_what_the_server_needs_and_nothing_else() -> None:
