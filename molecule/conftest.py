@@ -57,11 +57,12 @@ class Deployed:
     release: str = "orbit-rs"
     name: str = "orbit-server"
     inventory: str = "inventories/kind"
+    kubeconfig: str = KUBECONFIG
 
     def kubectl(self, arguments: str) -> str:
         """Run kubectl in the namespace; fail the test when it fails."""
         return str(
-            self.host.check_output(f"kubectl --kubeconfig '{KUBECONFIG}' --namespace {self.namespace} {arguments}")
+            self.host.check_output(f"kubectl --kubeconfig '{self.kubeconfig}' --namespace {self.namespace} {arguments}")
         )
 
     def get(self, what: str) -> Any:
@@ -115,7 +116,9 @@ class Deployed:
         return subprocess.Popen(
             (*command, "--extra-vars", f"orbit_rs_namespace={self.namespace}", *arguments),
             cwd=ROOT,
-            env=ours | {"ANSIBLE_NOCOLOR": "1", "XDG_STATE_HOME": str(ROOT / "build" / "state")},
+            env=ours
+            | {"ANSIBLE_NOCOLOR": "1", "XDG_STATE_HOME": str(ROOT / "build" / "state")}
+            | {"KUBECONFIG": self.kubeconfig, "ORBIT_RS_KUBECONFIG": self.kubeconfig},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -138,7 +141,7 @@ class Deployed:
     def port(self, ordinal: int, port: int) -> Iterator[int]:
         """Forward a port of one ordinal's pod through the API server; yield the local port."""
         target = ("--namespace", self.namespace, f"pod/{self.name}-{ordinal}", f":{port}")
-        command = ("kubectl", "--kubeconfig", KUBECONFIG, "port-forward", *target)
+        command = ("kubectl", "--kubeconfig", self.kubeconfig, "port-forward", *target)
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             try:
                 assert child.stdout is not None

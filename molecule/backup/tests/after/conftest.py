@@ -180,7 +180,7 @@ def expire(deployed: Deployed, namespace: str = "") -> None:
     """Have the lock of a killed run expire now, instead of in half a minute."""
     past = {"spec": {"renewTime": "2020-01-01T00:00:00.000000Z"}}
     where = f"--namespace {namespace}" if namespace else ""
-    deployed.kubectl(f"patch lease orbit-rs.orbit.rs {where} --type merge --patch '{json.dumps(past)}'")
+    deployed.kubectl(f"patch lease {deployed.release}.orbit.rs {where} --type merge --patch '{json.dumps(past)}'")
 
 
 def kill(process: subprocess.Popen[str], until: str, seconds: float = 0) -> str:

@@ -71,7 +71,12 @@ class ActionModule(OrbitAction):
 
             if keep:
                 run.failing = failing
-            if options["repository"]["url"] and options["operation"] == "upgrade":
+            if options["set"]:
+                # Much code that is seldom needed.
+                from ansible_collections.orbit.rs.plugins.plugin_utils.repository import origin
+
+                run.origin = origin(options, api, release)
+            elif options["repository"]["url"] and options["operation"] == "upgrade":
                 # Much code that is seldom needed.
                 from ansible_collections.orbit.rs.plugins.plugin_utils.repository import fallback
 

@@ -26,10 +26,15 @@ class ActionModule(OrbitAction):
                 ordinals=tuple(options["ordinals"]),
                 source=options["source"],
                 confirm=options["confirm"],
+                overrides=options["values"],
+                labels=options["namespace_labels"],
                 interrupted=options["interrupted"],
                 patience=taking.orders.patience,
             )
-            done = restore.Restore(api, tool, release, taking, orders, self.say).run(check=self.check)
-            if not self.check:
+            run = restore.Restore(api, tool, release, taking, orders, self.say)
+            done = run.run(check=self.check)
+            if run.rebuilt and not self.check:
+                self.say(f"the volumes hold set {done}; the release is deployed around them")
+            elif not self.check:
                 self.say(f"set {done} is restored, and every ordinal is good")
-        return {"changed": True, "release": release.name, "set": done}
+        return {"changed": True, "release": release.name, "set": done, "rebuilt": run.rebuilt}

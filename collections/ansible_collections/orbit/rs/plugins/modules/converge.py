@@ -43,6 +43,16 @@ options:
         drill has passed it. 0 means that no set allows that.
     type: int
     default: 0
+  set:
+    description:
+      - Id of a backup set in O(repository) whose chart and values are deployed instead of O(chart) and O(values), with
+        O(overrides).
+    type: str
+    default: ""
+  set_of:
+    description: Name in O(repository) of another release that this set is of.
+    type: str
+    default: ""
   one_way:
     description: Whether an upgrade may change the format of the data so that the version before cannot read it.
     type: bool

@@ -14,6 +14,8 @@ description:
   - Checks everything before it touches anything, and prints what it would do.
   - Takes a safety set of what is there, replaces the data, compares every file with the manifest, starts and gates.
   - When that fails, the safety set comes back, and the task fails.
+  - Where there is no release, it makes its volumes with their data, and what it refers to. The release itself is then
+    to be deployed by M(orbit.rs.converge) out of the same set, which the role does.
   - A run that was killed leaves on the Lease what it takes to go on; the next one does.
 author:
   - the orbit.rs authors (@orbit-rs)
@@ -39,6 +41,14 @@ options:
     description: Name of the release, when its data may be replaced. Without it nothing is touched.
     type: str
     default: ""
+  values:
+    description: Values of a release that is made anew which are not to be as they were, such as its class of storage.
+    type: dict
+    default: {}
+  namespace_labels:
+    description: Labels of the namespace, when it is made.
+    type: dict
+    default: {}
   interrupted:
     description: What becomes of a run that was killed, to go on with it or to bring back what was there before.
     type: str
@@ -105,4 +115,8 @@ set:
   description: Id of the set.
   returned: success
   type: str
+rebuilt:
+  description: Whether there was no release, so that it is now to be deployed around its volumes.
+  returned: success
+  type: bool
 """

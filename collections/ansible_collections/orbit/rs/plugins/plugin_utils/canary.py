@@ -31,6 +31,9 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.record import Record
 from ansible_collections.orbit.rs.plugins.plugin_utils.rehearsal import Rehearsal
 from ansible_collections.orbit.rs.plugins.plugin_utils.watch import Watch
 
+# Phase of a restore whose volumes are whole: the release is to be deployed around them, by whatever playbook.
+REBUILT = "rebuilt"
+
 
 class RolledBack(OrbitError):
     """A rollout that failed and was undone: every ordinal is on the old revision again, and good."""
@@ -55,6 +58,8 @@ class Origin:
     @classmethod
     def of(cls, left: Mapping[str, Any]) -> Origin | None:
         """What a Lease remembers; None when nothing is unfinished. Raises OrbitError when it is no rollout."""
+        if left.get("phase") == REBUILT:
+            return None
         if playbook := left.get("resume"):
             raise OrbitError(
                 f"A run of {playbook} was not finished, and some ordinals may be stopped.",

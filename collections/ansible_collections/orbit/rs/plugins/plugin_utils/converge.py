@@ -112,6 +112,7 @@ class Run:
     apply: Callable[[Plan, Desired, lock.Held], None]
     failing: Callable[[OrbitError], None] = lambda error: None  # called before what has failed is undone
     take: Callable[[lock.Held], str] | None = None  # takes a backup set, and gives its id
+    origin: Callable[[Path, Wish], Wish] | None = None  # what to be instead of what the inventory wants
     begun: bool = False  # past all refusals
     record: Record | None = None
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # spent, by phase
@@ -126,10 +127,13 @@ class Run:
 
     def run(self) -> Result:
         """Make the release what is wanted; in check mode only say how. Raises OrbitError."""
-        if self.orders.revision is None:
+        if self.orders.revision is None and self.origin is None:
             return self._run()
         with tempfile.TemporaryDirectory(prefix="orbit-rs-") as folder:
-            self._go_back(Path(folder), self.orders.revision)
+            if self.origin:
+                self.wish = self.origin(Path(folder), self.wish)
+            else:
+                self._go_back(Path(folder), self.orders.revision or 0)
             return self._run()
 
     def _go_back(self, folder: Path, number: int) -> None:

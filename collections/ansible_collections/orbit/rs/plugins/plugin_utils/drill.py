@@ -42,19 +42,19 @@ _OURS = ("helm.sh/release.v1", "kubernetes.io/service-account-token")  # types o
 
 def scratch_objects(stored: Sequence[Object], namespace: str, image: str, ordinals: Sequence[int]) -> list[Object]:
     """The objects of a set as they are made in the scratch namespace, the StatefulSet last. Raises OrbitError."""
-    found = [_moved(obj, namespace) for obj in stored if _wanted(obj)]
+    found = [moved(obj, namespace) for obj in stored if _wanted(obj)]
     statefulset = objects.find(stored, "StatefulSet")
     if statefulset is None:
         raise OrbitError("The set holds no StatefulSet.", "Drill another set: ansible-playbook orbit.rs.sets")
-    moved = _moved(stopped.portable(statefulset), namespace)
-    spec = moved["spec"]
+    copied = moved(stopped.portable(statefulset), namespace)
+    spec = copied["spec"]
     spec["replicas"] = max(ordinals, default=-1) + 1
     spec["persistentVolumeClaimRetentionPolicy"] = {"whenDeleted": "Delete", "whenScaled": "Delete"}
     spec.pop("updateStrategy", None)
     pod = spec["template"]["spec"]
     pod["containers"][0]["image"] = image
     rehearsal.beside_others(pod)
-    return [*found, moved]
+    return [*found, copied]
 
 
 def _wanted(obj: Object) -> bool:
@@ -63,16 +63,16 @@ def _wanted(obj: Object) -> bool:
     return obj.get("kind") in _KINDS and obj.get("type") not in _OURS
 
 
-def _moved(obj: Object, namespace: str) -> Object:
+def moved(obj: Object, namespace: str) -> Object:
     """The object without what belongs to its life elsewhere."""
-    moved = copy.deepcopy({key: value for key, value in obj.items() if key not in ("status", "secrets")})
+    found = copy.deepcopy({key: value for key, value in obj.items() if key not in ("status", "secrets")})
     metadata = obj["metadata"]
     labels = {"labels": metadata["labels"]} if metadata.get("labels") else {}
-    moved["metadata"] = {"name": metadata["name"], "namespace": namespace, **labels}
+    found["metadata"] = {"name": metadata["name"], "namespace": namespace, **labels}
     if obj.get("kind") == "Service":
         for field in ("clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-            moved["spec"].pop(field, None)
-    return moved
+            found["spec"].pop(field, None)
+    return found
 
 
 def claims(statefulset: Object, namespace: str, ordinals: Sequence[int]) -> Iterator[Object]:

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import backup, credentials, report, sets
+from ansible_collections.orbit.rs.plugins.plugin_utils import backup, credentials, rebuild, report, sets
 from ansible_collections.orbit.rs.plugins.plugin_utils.backup import Backup, Orders
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.desired import Wish
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
 from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError, Patience, Release
@@ -73,6 +76,20 @@ def fallback(
         return taken.set
 
     return take
+
+
+def origin(options: Mapping[str, Any], cluster: Cluster, release: Release) -> Callable[[Path, Wish], Wish]:
+    """What makes a run deploy what a backup set says, with the overrides of the run."""
+
+    def of_set(folder: Path, inventory: Wish) -> Wish:
+        with opened(options["repository"], cluster, release) as (restic, name):
+            name = options["set_of"] or name
+            found = sets.manifest(restic, sets.choose(backup.known_sets(restic, name)[0], options["set"]), name)
+            content = rebuild.content(restic, found)
+        wish = rebuild.wish(content, folder, inventory, found.replicas)
+        return dataclasses.replace(wish, overrides=inventory.overrides)
+
+    return of_set
 
 
 def spared(

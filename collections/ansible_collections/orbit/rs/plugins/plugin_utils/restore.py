@@ -13,6 +13,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import (
     backup,
@@ -66,6 +67,8 @@ class Orders:
     ordinals: tuple[int, ...] = ()  # empty: all
     source: str = ""  # name of another release in the repository whose set may be taken
     confirm: str = ""  # name of the release, when its data may be replaced
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # values of a release that is made anew
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of its namespace
     interrupted: str = "resume"
     patience: Patience = dataclasses.field(default_factory=Patience)
 
@@ -217,6 +220,7 @@ class Restore:
     taking: Backup
     orders: Orders
     say: Callable[[str], None]
+    rebuilt: bool = False  # there was no release; its volumes are there, and it is to be deployed
 
     @property
     def _restic(self) -> Restic:
@@ -230,6 +234,8 @@ class Restore:
         """Restore, or finish what a killed run has left; in check mode say how. Id of the set. Raises OrbitError."""
         lease = lock.holder(self.cluster.find(lock.path(self.release)))
         left = lease.unfinished if lease else {}
+        if helm.stored(self.cluster, self.tool, self.release) is None:
+            return self._rebuild(left, check=check)
         if left.get("resume") == "restore":
             self.say(
                 f"A restore of set {left['set']} was not finished; it was {left['phase']}. "
@@ -256,13 +262,37 @@ class Restore:
         self._under_lock(found, ordinals, live)
         return found.set
 
-    def _chosen(self, live: Live) -> tuple[Manifest, Listed, list[int]]:
-        """The set and the ordinals that are meant. Raises OrbitError with all that stands against it."""
+    def _rebuild(self, left: Mapping[str, Any], *, check: bool) -> str:
+        # Much code that is seldom needed.
+        from ansible_collections.orbit.rs.plugins.plugin_utils.rebuild import Rebuild
+
+        found, chosen = self._set()
+        if found.kind == sets.SAFETY or self.orders.ordinals:
+            raise OrbitError(
+                f"There is no release {self.release.name} in namespace {self.release.namespace}, and a release is only "
+                "made out of all ordinals of a set that is whole.",
+                "Choose another set, and no ordinals: ansible-playbook orbit.rs.sets",
+            )
+        overrides, labels, patience = self.orders.overrides, self.orders.labels, self.orders.patience
+        parallel = self.taking.orders.parallel
+        where = self.cluster, self.tool, self.release, self._restic
+        work = Rebuild(*where, found, chosen, overrides, labels, parallel, patience, self.say)
+        work.run(self.orders.confirm, left, check=check)
+        self.rebuilt = True
+        return found.set
+
+    def _set(self) -> tuple[Manifest, Listed]:
+        """The set that is meant, which is whole. Raises OrbitError."""
         snapshots = self._restic.snapshots(f"{sets.CLUSTER}={self._source}")
         chosen = sets.choose(sets.listed(snapshots)[0], self.orders.set, self.orders.before)
         found = sets.manifest(self._restic, chosen, self._source)
         if wrong := sets.faults(found, snapshots):
             raise verify.failure(found, wrong)
+        return found, chosen
+
+    def _chosen(self, live: Live) -> tuple[Manifest, Listed, list[int]]:
+        """The set and the ordinals that are meant. Raises OrbitError with all that stands against it."""
+        found, chosen = self._set()
         ordinals = sorted(set(self.orders.ordinals)) or list(range(live.replicas))
         root = f"/api/v1/namespaces/{self.release.namespace}"
         pods = self.cluster.get(f"{root}/pods")["items"]

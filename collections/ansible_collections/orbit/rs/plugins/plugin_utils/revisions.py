@@ -67,16 +67,31 @@ def wish(secrets: Sequence[Object], number: int, live: Object | None, folder: Pa
             f"Revision {number} cannot be brought back: {unreadable}",
             "Restore a backup set from before the upgrade into that version instead.",
         )
-    _unpack(target["chart"], folder)
-    values = dict(target.get("config") or {})
+    persistence = (current.get("config") or {}).get("persistence") or {}
+    replicas = live["spec"].get("replicas", 1) if live else None
+    return as_it_was(target, folder, inventory, replicas, persistence=persistence)
+
+
+def as_it_was(
+    content: Mapping[str, Any], folder: Path, inventory: Wish, replicas: int | None, **other: Mapping[str, Any]
+) -> Wish:
+    """What it takes to be as Helm's note says, with so many ordinals; its chart is written to `folder`.
+
+    The platform stays as the inventory has it. Raises OrbitError.
+    """
+    _unpack(content["chart"], folder)
+    values = {**(content.get("config") or {}), **other}
     values.pop("planDigest", None)
-    values["persistence"] = (current.get("config") or {}).get("persistence") or {}
-    if live:
-        server = values.get("orbitServer") or {}
-        values["orbitServer"] = {**server, "replicaCount": live["spec"].get("replicas", 1)}
-    # The platform stays as the inventory has it.
+    if replicas is not None:
+        values["orbitServer"] = {**(values.get("orbitServer") or {}), "replicaCount": replicas}
     return dataclasses.replace(
-        inventory, chart=str(folder), chart_version="", values=values, values_files=(), overrides={}
+        inventory,
+        chart=str(folder),
+        chart_version="",
+        chart_repository="",
+        values=values,
+        values_files=(),
+        overrides={},
     )
 
 

@@ -76,9 +76,14 @@ class Stopped:
         """Start what is stopped. Raises OrbitError."""
         put_back(self.cluster, self.release, self.statefulset, self.timeout)
 
-    def helper(self, ordinal: int, *, write: bool) -> str:
-        """Start a pod that has the ordinal's volume at VOLUME, as the server's user; its name. Raises OrbitError."""
+    def helper(self, ordinal: int, *, write: bool, spread: bool = False) -> str:
+        """Start a pod that has the ordinal's volume at VOLUME, as the server's user; its name. Raises OrbitError.
+
+        `spread`: among the other helpers as the server's pods among each other, for volumes that are not placed yet.
+        """
         wanted = helper(self.statefulset, self.release, ordinal, write=write)
+        if spread:
+            wanted["spec"] |= spreading(self.statefulset, self.release)
         name = str(wanted["metadata"]["name"])
         path = f"{self._namespace}/pods/{name}"
         self.remove([ordinal])
@@ -223,6 +228,22 @@ def helper(statefulset: Object, release: Release, ordinal: int, *, write: bool) 
             "volumes": [{"name": "volume", "persistentVolumeClaim": {"claimName": name}}],
         },
     }
+
+
+def spreading(statefulset: Object, release: Release) -> Object:
+    """What keeps helpers apart as the pods of the StatefulSet are kept apart, as fields of a pod."""
+    pod = copy.deepcopy(statefulset["spec"]["template"]["spec"])
+    selector = {"matchLabels": {HELPER: release.name}}
+    affinity = pod.get("affinity") or {}
+    apart = affinity.get("podAntiAffinity") or {}
+    wished = [item["podAffinityTerm"] for item in apart.get("preferredDuringSchedulingIgnoredDuringExecution") or ()]
+    terms = [*(apart.get("requiredDuringSchedulingIgnoredDuringExecution") or ()), *wished]
+    for term in (*terms, *(pod.get("topologySpreadConstraints") or ())):
+        term["labelSelector"] = selector
+        term.pop("matchLabelKeys", None)
+    affinity.pop("podAffinity", None)
+    found = {"affinity": affinity, "topologySpreadConstraints": pod.get("topologySpreadConstraints")}
+    return {name: value for name, value in found.items() if value}
 
 
 def strangers(pods: Sequence[Object], statefulset: Object, ordinals: Collection[int]) -> list[str]:

@@ -153,6 +153,32 @@ def test_a_drill_takes_what_the_server_needs_and_nothing_else() -> None:
     assert drill.wall("scratch")["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
+HOST = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "orbit-server"}}}
+ZONE = {"topologyKey": "topology.kubernetes.io/zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+
+
+def test_volumes_that_are_not_placed_yet_are_placed_as_the_servers_pods_would_be() -> None:
+    pod = {
+        "topologySpreadConstraints": [{**ZONE, "labelSelector": {}, "matchLabelKeys": ["pod-template-hash"]}],
+        "affinity": {
+            "nodeAffinity": {"required": 1},
+            "podAffinity": {"required": 2},
+            "podAntiAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [HOST],
+                "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": HOST}],
+            },
+        },
+    }
+    found = stopped.spreading({"spec": {"template": {"spec": pod}}}, RELEASE)
+    helpers = {"matchLabels": {stopped.HELPER: "orbit-rs"}}
+    assert found["topologySpreadConstraints"] == [{**ZONE, "labelSelector": helpers}]
+    apart = found["affinity"].pop("podAntiAffinity")
+    assert found["affinity"] == {"nodeAffinity": {"required": 1}}
+    assert apart["requiredDuringSchedulingIgnoredDuringExecution"] == [{**HOST, "labelSelector": helpers}]
+    assert apart["preferredDuringSchedulingIgnoredDuringExecution"][0]["podAffinityTerm"]["labelSelector"] == helpers
+    assert stopped.spreading({"spec": {"template": {"spec": {}}}}, RELEASE) == {}
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0, "0 B"), (1023, "1023 B"), (1536, "2 KiB"), (5 << 20, "5.0 MiB"), (300 << 20, "300 MiB"), (3 << 30, "3.0 GiB")],

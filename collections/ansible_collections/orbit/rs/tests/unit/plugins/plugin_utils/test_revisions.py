@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orbit.rs.plugins.plugin_utils import revisions
+from ansible_collections.orbit.rs.plugins.plugin_utils import rebuild, revisions
 from ansible_collections.orbit.rs.plugins.plugin_utils.desired import Wish
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError
 
@@ -91,3 +91,14 @@ def test_the_last_good_revision_is_the_newest_that_was_gated_and_says_something_
     else:
         with pytest.raises(OrbitError, match="No earlier revision is known"):
             revisions.last_good(stored, records)
+
+
+def test_a_release_is_made_anew_with_as_many_ordinals_as_its_set_has(tmp_path: Path) -> None:
+    config = {"planDigest": "x", "persistence": {"size": "1Gi"}, "orbitServer": {"replicaCount": 2, "logLevel": "warn"}}
+    note = secret(3, config=config)
+    inventory = Wish(chart="/elsewhere", chart_repository="https://charts.example.com", storage_provider="eks")
+    made = rebuild.wish({"objects": [{"kind": "Service"}, note]}, tmp_path, inventory, 5)
+    assert made.values == {"persistence": {"size": "1Gi"}, "orbitServer": {"replicaCount": 5, "logLevel": "warn"}}
+    assert (made.chart, made.chart_repository, made.storage_provider) == (str(tmp_path), "", "eks")
+    with pytest.raises(OrbitError, match="The set does not hold the chart"):
+        rebuild.wish({"objects": [{"kind": "Service"}]}, tmp_path, inventory, 5)
