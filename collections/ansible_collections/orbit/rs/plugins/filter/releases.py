@@ -5,9 +5,30 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 from ansible.errors import AnsibleFilterError
+
+_LIBRARY = "ansible_collections.orbit.rs.plugins.plugin_utils."
+
+
+class _Compiled:
+    """Finds the library as Python finds any other, and so keeps it compiled. Ansible would compile it in each run."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+        """The module in the folder of the library, if it is one of its."""
+        if not path or not name.startswith(_LIBRARY):
+            return None
+        file = Path(path[0], f"{name.removeprefix(_LIBRARY)}.py")
+        return importlib.util.spec_from_file_location(name, file) if file.exists() else None
+
+
+sys.meta_path.insert(0, _Compiled)
 
 # A playbook is asked for its hosts in the process that every task of every host is forked from: what the tasks need is
 # loaded here once, instead of in each of them.

@@ -44,3 +44,13 @@ def test_each_playbook_asks_it_for_its_hosts() -> None:
     assert files
     for file in files:
         assert 'hosts: "{{ groups | orbit.rs.releases }}"' in file.read_text(), file
+
+
+def test_what_it_loads_stays_compiled(tmp_path: Path) -> None:
+    script = (
+        f"from ansible.plugins.loader import init_plugin_loader; init_plugin_loader(); import {PLUGINS}.filter.releases"
+    )
+    env = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path), "ANSIBLE_COLLECTIONS_PATH": str(ROOT.parents[2])}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    subprocess.run((sys.executable, "-c", script), check=True, env=env)
+    assert {"converge", "plan"} <= {path.name.partition(".")[0] for path in tmp_path.rglob("plugin_utils/*.pyc")}
