@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import yaml
 
-from bench.measure import CHART, VALUES, alternate, playbook, report, run
+from bench.measure import CHART, VALUES, alternate, playbook, remove, report, run
 
 # What the ratio of ours to theirs may be, at most.
 GOALS = {"first deploy": 1.15, "no difference": 1.0, "... and ready": 1.0}
@@ -31,9 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     namespaces = {side: f"bench-{side.partition('.')[0]}" for side in ("orbit.rs", "helm")}
 
-    def remove() -> None:
-        run("kubectl", "delete", "namespace", *namespaces.values(), "--ignore-not-found", "--wait")
-
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as values:
         yaml.safe_dump(yaml.safe_load(VALUES.read_text())["orbit_rs_values"], values)
         values.flush()
@@ -43,8 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
 
         def deploy(_: int) -> float:
-            remove()
+            remove(*namespaces.values())
             return playbook("playbooks/deploy.yml", namespaces["orbit.rs"])
+
+        def helm(_: int) -> float:
+            remove(*namespaces.values())
+            return run(*install)
 
         def again(_: int) -> float:
             return playbook("playbooks/deploy.yml", namespaces["orbit.rs"])
@@ -54,16 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         try:
             results = {
-                "first deploy": alternate(
-                    "first deploy", options.deploys, {"orbit.rs": deploy, "helm": lambda _: run(*install)}
-                ),
+                "first deploy": alternate("first deploy", options.deploys, {"orbit.rs": deploy, "helm": helm}),
                 "no difference": alternate(
                     "no difference", options.repeats, {"orbit.rs": again, "helm": module("--skip-tags", "look")}
                 ),
                 "... and ready": alternate("... and ready", options.repeats, {"orbit.rs": again, "helm": module()}),
             }
         finally:
-            remove()
+            remove(*namespaces.values())
     print(report(results, GOALS))
     return 0
 

@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measures ten releases in one inventory beside `xargs -P10 helm upgrade --install --wait`, and writes a table.
 
-First install: into fresh namespaces. No difference: the same once more. Both sides alternate, so that a busy machine is
+First install: into fresh namespaces. No difference: the same once more. Both sides alternate, each on an empty cluster, so that a busy machine is
 busy for both; medians count. Run it as `python -m bench.fleet`, with KUBECONFIG and the tools of `make env`.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
-from bench.measure import CHART, VALUES, alternate, report, run
+from bench.measure import CHART, VALUES, alternate, remove, report, run
 
 RELEASES = 10
 
@@ -36,17 +35,6 @@ def inventory(folder: Path, namespaces: list[str]) -> Path:
     (folder / "hosts.yml").write_text(yaml.safe_dump(content))
     (folder / "values.yml").write_text(yaml.safe_dump(one))
     return folder / "hosts.yml"
-
-
-@contextlib.contextmanager
-def fresh(*namespaces: str) -> Iterator[None]:
-    """Without these namespaces at the begin and at the end."""
-    remove = ("kubectl", "delete", "namespace", *namespaces, "--ignore-not-found", "--wait")
-    run(*remove)
-    try:
-        yield
-    finally:
-        run(*remove)
 
 
 def main() -> int:
@@ -75,17 +63,23 @@ def main() -> int:
         def plain(_: int) -> float:
             return run("/bin/sh", "-c", fleet)
 
-        def first_playbook(number: int) -> float:
-            run("kubectl", "delete", "namespace", *ours, *theirs, "--ignore-not-found", "--wait")
-            return playbook(number)
+        def fresh(install: Callable[[int], float]) -> Callable[[int], float]:
+            def installed(number: int) -> float:
+                remove(*ours, *theirs)
+                return install(number)
 
-        with fresh(*ours, *theirs):
-            results = {
-                "first install": alternate(
-                    "first install", options.installs, {"orbit.rs": first_playbook, "helm": plain}
-                ),
-                "no difference": alternate("no difference", options.repeats, {"orbit.rs": playbook, "helm": plain}),
-            }
+            return installed
+
+        sides = {"orbit.rs": playbook, "helm": plain}
+        try:
+            first = {side: fresh(install) for side, install in sides.items()}
+            installs = alternate("first install", options.installs, first)
+            for install in sides.values():
+                install(0)
+            again = alternate("no difference", options.repeats, sides)
+            results = {"first install": installs, "no difference": again}
+        finally:
+            remove(*ours, *theirs)
     print(report(results, GOALS))
     return 0
 

@@ -29,6 +29,19 @@ def run(*command: str) -> float:
     return time.monotonic() - started
 
 
+def remove(*namespaces: str) -> None:
+    """Delete namespaces, and wait until their volumes are gone, too: a provisioner that cleans up is busy on all nodes."""
+    run("kubectl", "delete", "namespace", *namespaces, "--ignore-not-found", "--wait")
+    command = ("kubectl", "get", "persistentvolumes", "--output", "jsonpath={.items[*].spec.claimRef.namespace}")
+    for _ in range(600):
+        if not set(namespaces) & set(
+            subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        ):
+            return
+        time.sleep(0.5)
+    sys.exit(f"The volumes of {', '.join(namespaces)} are not gone after five minutes.")
+
+
 def playbook(path: str, namespace: str, *more: str) -> float:
     """Run a playbook for the kind inventory's release in a namespace."""
     return run("ansible-playbook", "-i", "inventories/kind", "-e", f"orbit_rs_namespace={namespace}", path, *more)
