@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measures ten releases in one inventory beside `xargs -P10 helm upgrade --install --wait`, and writes a table.
 
-First install: into fresh namespaces. No difference: the same once more. Both sides alternate, each on an empty cluster, so that a busy machine is
-busy for both; medians count. Run it as `python -m bench.fleet`, with KUBECONFIG and the tools of `make env`.
+First install: each side on an empty cluster. No difference: the same once more. Both sides alternate, so that a busy
+machine is busy for both; medians count. Run it as `python -m bench.fleet`, with KUBECONFIG and the tools of `make env`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> int:
 
             return installed
 
-        sides = {"orbit.rs": playbook, "helm": plain}
+        sides: dict[str, Callable[[int], float]] = {"orbit.rs": playbook, "helm": plain}
         try:
             first = {side: fresh(install) for side, install in sides.items()}
             installs = alternate("first install", options.installs, first)

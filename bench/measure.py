@@ -30,13 +30,12 @@ def run(*command: str) -> float:
 
 
 def remove(*namespaces: str) -> None:
-    """Delete namespaces, and wait until their volumes are gone, too: a provisioner that cleans up is busy on all nodes."""
+    """Delete namespaces, and wait until their volumes are gone, too: what cleans them up is busy on all nodes."""
     run("kubectl", "delete", "namespace", *namespaces, "--ignore-not-found", "--wait")
-    command = ("kubectl", "get", "persistentvolumes", "--output", "jsonpath={.items[*].spec.claimRef.namespace}")
+    owners = ("kubectl", "get", "persistentvolumes", "--output", "jsonpath={.items[*].spec.claimRef.namespace}")
     for _ in range(600):
-        if not set(namespaces) & set(
-            subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-        ):
+        found = subprocess.run(owners, capture_output=True, text=True, check=True).stdout.split()
+        if not set(namespaces) & set(found):
             return
         time.sleep(0.5)
     sys.exit(f"The volumes of {', '.join(namespaces)} are not gone after five minutes.")

@@ -8,8 +8,11 @@ import functools
 import gzip
 import http.server
 import json
+import re
 import shutil
+import subprocess
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -298,3 +301,18 @@ def test_what_the_cluster_refuses_while_helm_applies_is_a_sentence(case: str) ->
     found = explain(text, helm_module.EXPLANATIONS)
     assert found.seen.startswith(seen)
     assert remedy in found.remedy
+
+
+@needs_helm
+def test_the_guard_knows_the_version_and_passes_everything_else_on() -> None:
+    tool, held = Helm("helm", version="v9.8.7"), types.SimpleNamespace(when_lost=[])
+    with tool.guarded(held) as command:  # type: ignore[arg-type]
+        said = [
+            subprocess.run((command, *words), check=True, capture_output=True, text=True).stdout
+            for words in (("version",), ("version", "--short"))
+        ]
+        failed = subprocess.run((command, "nonsense"), check=False, capture_output=True, text=True)
+    # As kubernetes.core reads it.
+    assert re.match(r'version.BuildInfo{Version:"v(.*?)",', said[0])[1] == "9.8.7"  # type: ignore[index]
+    assert "9.8.7" not in said[1] and said[1].startswith("v")
+    assert failed.returncode and "nonsense" in failed.stderr
