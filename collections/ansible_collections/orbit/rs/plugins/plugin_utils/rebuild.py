@@ -77,6 +77,13 @@ def wish(content: Mapping[str, Any], folder: Path, inventory: Wish, replicas: in
     return revisions.as_it_was(helm.content(note), folder, inventory, replicas)
 
 
+def referred(rendered: Sequence[Object], kept: Sequence[Object], namespace: str) -> list[Object]:
+    """What the release refers to and the set holds, as it is made in the namespace."""
+    of_then = {(obj["kind"], obj["metadata"]["name"]): obj for obj in kept if obj["kind"] in ("Secret", "ConfigMap")}
+    needed = [of_then.get((item.kind, item.name)) for item in references.references(rendered)]
+    return [drill.moved(obj, namespace) for obj in needed if obj]
+
+
 @dataclasses.dataclass
 class Rebuild:
     """One run. `say` gets the progress."""
@@ -139,10 +146,7 @@ class Rebuild:
             raise OrbitError(
                 "The chart of the set makes no StatefulSet.", "Choose another: ansible-playbook orbit.rs.sets"
             )
-        of_then = {objects.key(obj): obj for obj in kept["objects"]}
-        needed = [item.object for item in references.references(rendered) if item.kind in ("Secret", "ConfigMap")]
-        keys = [key for key in map(objects.key, needed) if key in of_then]
-        return Wanted(statefulset, [drill.moved(of_then[key], self.release.namespace) for key in keys])
+        return Wanted(statefulset, referred(rendered, kept["objects"], self.release.namespace))
 
     def _text(self, wanted: Wanted, claims: Sequence[Object]) -> str:
         age = report.duration((self.cluster.now() - self.chosen.time).total_seconds())

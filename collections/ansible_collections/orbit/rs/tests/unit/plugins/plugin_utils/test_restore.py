@@ -13,6 +13,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils import (
     backup,
     drill,
     podsecurity,
+    rebuild,
     restore,
     sets,
     stopped,
@@ -151,6 +152,23 @@ def test_a_drill_takes_what_the_server_needs_and_nothing_else() -> None:
         "data-orbit-server-1",
     ]
     assert drill.wall("scratch")["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_what_a_release_refers_to_moves_with_it() -> None:
+    container = {"name": "server", "envFrom": [{"secretRef": {"name": "extra"}}, {"configMapRef": {"name": "gone"}}]}
+    statefulset = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "orbit-server", "namespace": "new"},
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }
+    kept = [
+        {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "old", "uid": "1"}, "data": {}}
+        for kind, name in (("Secret", "extra"), ("ConfigMap", "extra"), ("Secret", "other"))
+    ]
+    assert rebuild.referred([statefulset], kept, "new") == [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "extra", "namespace": "new"}, "data": {}}
+    ]
 
 
 HOST = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "orbit-server"}}}
