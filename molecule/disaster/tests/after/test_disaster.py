@@ -76,7 +76,7 @@ def test_under_another_name_on_other_storage(backups, deployed, taken):
         assert "molecule-disaster-copy" not in deployed.kubectl("get namespaces --output name")
 
         with place.start_playbook(*confirmed, playbook="restore") as process:
-            print(kill(process, "MiB in "))
+            print(kill(process, "writing set", 1))
         expire(place)
         refused = place.try_playbook("-e", "orbit_rs_release=copy", *arguments)
         assert "A run of restore was not finished" in " ".join(refused.stdout.split())

@@ -18,7 +18,7 @@ from typing import Any
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import report, rollout
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
-from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
+from ansible_collections.orbit.rs.plugins.plugin_utils.lock import REBUILT, Held
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Check,
     Object,
@@ -30,9 +30,6 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
 from ansible_collections.orbit.rs.plugins.plugin_utils.record import Record
 from ansible_collections.orbit.rs.plugins.plugin_utils.rehearsal import Rehearsal
 from ansible_collections.orbit.rs.plugins.plugin_utils.watch import Watch
-
-# Phase of a restore whose volumes are whole: the release is to be deployed around them, by whatever playbook.
-REBUILT = "rebuilt"
 
 
 class RolledBack(OrbitError):

@@ -32,6 +32,8 @@ RENEWAL_SECONDS = 5
 MARGIN_SECONDS = 10
 
 OPERATION = "orbit.rs/operation"  # annotation: which operation the holder runs
+# Phase of a restore whose volumes are whole: the release is to be deployed around them, by whatever playbook.
+REBUILT = "rebuilt"
 UNFINISHED = "orbit.rs/unfinished"  # annotation: what it needs to be resumed or reverted, as JSON
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.orbit.rs.plugins.plugin_utils import (
     access,
+    lock,
     objects,
     placement,
     podsecurity,
@@ -712,7 +713,9 @@ def _attributes(look: _Look) -> Iterator[Finding]:
 
 
 def _claims(look: _Look) -> Iterator[Finding]:
-    release = look.snapshot.release
+    release, holder = look.snapshot.release, lock.holder(look.snapshot.lease)
+    if holder and holder.unfinished.get("phase") == lock.REBUILT:
+        return  # a restore has just written them
     if look.snapshot.claims and (release is None or release.status == "uninstalled"):
         names = _names(claim["metadata"]["name"] for claim in look.snapshot.claims)
         yield Finding(

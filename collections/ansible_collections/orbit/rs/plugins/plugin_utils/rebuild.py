@@ -33,11 +33,10 @@ from ansible_collections.orbit.rs.plugins.plugin_utils import (
     sets,
     stopped,
 )
-from ansible_collections.orbit.rs.plugins.plugin_utils.canary import REBUILT
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster, parallel
 from ansible_collections.orbit.rs.plugins.plugin_utils.desired import Wish
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
-from ansible_collections.orbit.rs.plugins.plugin_utils.lock import Held
+from ansible_collections.orbit.rs.plugins.plugin_utils.lock import REBUILT, Held
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Object,
     OrbitError,
@@ -49,7 +48,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.restic import Restic
 from ansible_collections.orbit.rs.plugins.plugin_utils.sets import Listed, Manifest
 from ansible_collections.orbit.rs.plugins.plugin_utils.stopped import Stopped
 
-REBUILDING = "rebuilding"  # phase of a restore that makes volumes; then it is canary.REBUILT
+REBUILDING = "rebuilding"  # phase of a restore that makes volumes; then it is REBUILT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +186,8 @@ class Rebuild:
         timeout = self.patience.rollout
         halt = Stopped(self.cluster, self.release, wanted.statefulset, held, self.say, timeout, "restore")
         ordinals = [ordinal for ordinal in sorted(self.found.parts) if ordinal not in whole]
+        if ordinals:
+            self.say(f"writing set {self.found.set} to new volumes of ordinal {listed(map(str, ordinals))}")
         # All at once, as the server's own pods: it is the first pod of a volume that decides on its zone or node.
         parallel(lambda ordinal: halt.helper(ordinal, write=True, spread=True), ordinals)
         noting = threading.Lock()

@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
-from ansible_collections.orbit.rs.plugins.plugin_utils import preflight
+from ansible_collections.orbit.rs.plugins.plugin_utils import lock, preflight
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Desired, Finding, Object, Release, Request, Snapshot
 from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils import data
 
@@ -65,6 +65,13 @@ NAMED = [{"name": "grpc", "containerPort": 50051}, {"name": "http", "containerPo
 CPU = f"{POD}|containers|0|resources|requests|cpu"
 CLASS = "spec|volumeClaimTemplates|0|spec|storageClassName"
 THREE_NODES = (data.node("a", "z1"), data.node("b", "z2"), data.node("c", "z3"))
+REBUILT = {
+    "metadata": {
+        "annotations": {lock.UNFINISHED: '{"resume": "restore", "phase": "rebuilt"}'},
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    },
+    "spec": {},
+}
 INFO = ("info", "replicas")
 INDEPENDENT = ("warning", "replicas")
 
@@ -301,6 +308,7 @@ ROWS: list[tuple[str, list[tuple[str, Any]], dict[str, Any], list[tuple[str, str
         "WaitForFirstConsumer",
     ),
     ("earlier life", [], {"claims": (data.claim(0),)}, [("warning", "volumes")], "data-orbit-server-0"),
+    ("just restored", [], {"claims": (data.claim(0),), "lease": REBUILT}, [], ""),
     ("claims of the release", [], {"claims": (data.claim(0),), **release("deployed")}, [], ""),
     ("independent", [THREE], {}, [INDEPENDENT], "3 independent databases"),
     ("independent, known", [THREE], release("deployed"), [INFO], "nothing is replicated"),
