@@ -8,13 +8,15 @@ import random
 import shutil
 import stat
 import subprocess
+import sys
 import tarfile
+import threading
 import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.orbit.rs.plugins.plugin_utils import credentials, sets, verify
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError
+from ansible_collections.orbit.rs.plugins.plugin_utils import credentials, rekey, repository, sets, verify
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError, Release
 from ansible_collections.orbit.rs.plugins.plugin_utils.restic import Restic, ResticError
 from ansible_collections.orbit.rs.plugins.plugin_utils.sets import Manifest, Part
 from ansible_collections.orbit.rs.plugins.plugin_utils.tarstream import Parser
@@ -40,9 +42,12 @@ def empty(tmp_path_factory, command):
 
 @pytest.fixture
 def password(tmp_path):
-    path = tmp_path / "password"
+    return written(tmp_path / "password", PASSWORD)
+
+
+def written(path, text):
     path.touch(0o600)
-    path.write_text(PASSWORD)
+    path.write_text(text)
     return path
 
 
@@ -185,6 +190,20 @@ def test_a_set_is_verified(restic):
     assert listed(restic)[0].verified
 
 
+def test_a_set_that_was_copied_into_another_repository_is_whole(restic, tmp_path):
+    """There its snapshots have other ids than its manifest names."""
+    made = take(restic)
+    password = written(tmp_path / "other", "another")
+    copy = dataclasses.replace(restic, repository=str(tmp_path / "copy"), password_file=str(password))
+    copy.create()
+    words = ("copy", "--from-repo", restic.repository, "--from-password-file", restic.password_file)
+    where = ("--repo", copy.repository, "--password-file", copy.password_file)
+    subprocess.run([restic.command, *words, *where], env={**os.environ, **restic.environment}, check=True)
+    found = sets.manifest(copy, listed(copy)[0], "orders")
+    assert found.parts.keys() == made.parts.keys() and found.parts[0].snapshot != made.parts[0].snapshot
+    assert verify.whole(copy, found, copy.snapshots(), print) == []
+
+
 def test_a_flipped_byte_is_found(restic, tmp_path):
     made = take(restic)
     pack = max((tmp_path / "repository" / "data").glob("*/*"), key=lambda path: path.stat().st_size)
@@ -264,8 +283,113 @@ class TestSources:
             ({"command": "false"}, "exit code 1"),
             ({"command": "true"}, "gives no password"),
             ({"command": "/nowhere/x"}, "it does not run"),
+            ({"what": "new password"}, "Set one of orbit_rs_repository_new_password_file, .*_new_password_secret"),
+            ({"what": "new password", "file": "/nowhere/x"}, "Correct orbit_rs_repository_new_password_file"),
+            ({"what": "new password", "command": "true"}, "gives no new password.*_new_password_command"),
         ],
     )
     def test_what_is_no_source(self, source, says):
-        with pytest.raises(OrbitError, match=says):
+        with pytest.raises(OrbitError, match=f"(?s){says}"):
             self.opened(**source)
+
+    def test_the_new_password_opens_the_same_repository(self, restic):
+        """With the environment of the old one, and what comes with the new one on top."""
+        options = {"password": "", "password_file": "", "password_secret": "", "password_command": "echo another"}
+        with repository.renewed(restic, options, None, Release("orders", "orders")) as new:
+            assert Path(new.password_file).read_text() == "another"
+            assert dataclasses.replace(new, password_file=restic.password_file) == restic
+
+
+# What a restic does until it is killed with its parent: half of its work, all of it.
+ENDS = {
+    "during": """"$REAL" "$@" & until ls "$RESTIC_REPOSITORY/locks" | grep -q .; do :; done; kill -9 $!; wait $!""",
+    "after": '"$REAL" "$@"',
+}
+
+
+class TestRekey:
+    """A new password for a repository. To derive a key takes most of a second, so that each test does many things."""
+
+    @pytest.fixture
+    def new(self, restic, tmp_path):
+        return dataclasses.replace(restic, password_file=str(written(tmp_path / "new", "n3w-of-this-test")))
+
+    @pytest.fixture
+    def stub(self, restic, tmp_path):
+        """Make a restic that first does something else, when it is called so."""
+
+        def make(at, script):
+            path = tmp_path / "restic"
+            noted = f"printf '%s\\n' \"$*\" >> {tmp_path / 'calls'}"
+            path.write_text(f'#!/bin/bash\nREAL={restic.command}\n{noted}\ncase $* in "{at}"*) {script};; esac\n')
+            path.open("a").write('exec "$REAL" "$@"\n')
+            path.chmod(0o700)
+            return str(path)
+
+        return make
+
+    def test_the_old_password_goes_when_the_new_one_is_proved(self, restic, new, stub, tmp_path):
+        snapshot = restic.store("/data.tar", b"content", "orders-0", {"cl": "orders"})
+        other = dataclasses.replace(restic, password_file=str(written(tmp_path / "other", "of somebody else")))
+        restic.add_key(other.password_file)
+        restic.add_key(restic.password_file)  # the same once more
+        said = []
+        noting = [dataclasses.replace(item, command=stub("nothing", "")) for item in (restic, new)]
+        removed = rekey.rotate(*noting, said.append)
+        assert len(removed) == 2 and "the new password opens" in said[0]
+        calls = (tmp_path / "calls").read_text()
+        assert calls.count("key add") == 1 and calls.count("key remove") == 2
+        assert PASSWORD not in calls and "n3w-of-this-test" not in calls
+        assert other.key() and new.read(snapshot, "/data.tar") == b"content"
+        assert rekey.rotate(restic, new, said.append) == [], "there is nothing left to do"
+
+    @pytest.mark.parametrize(("at", "end"), [("key add", "during"), ("key add", "after"), ("key remove", "during")])
+    def test_killed_on_its_way_one_password_works_and_the_next_run_finishes(self, restic, new, stub, at, end):
+        killed = stub(at, f"{ENDS[end]}; kill -9 $PPID; exit")
+        both = [(killed, item.repository, item.password_file) for item in (restic, new)]
+        script = (
+            "from ansible_collections.orbit.rs.plugins.plugin_utils import rekey\n"
+            "from ansible_collections.orbit.rs.plugins.plugin_utils.restic import Restic\n"
+            f"rekey.rotate(*(Restic(*words) for words in {both}), print)"
+        )
+        path = os.pathsep.join(filter(None, sys.path))
+        ended = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path}, check=False)
+        assert ended.returncode == -9
+        there, made = rekey.look(restic, new)
+        assert there and bool(made) is ((at, end) != ("key add", "during"))
+        assert rekey.rotate(restic, new, print) == [there]
+        assert not restic.key()
+        assert not list(Path(restic.repository, "locks").iterdir())
+
+    def test_without_a_proof_the_old_password_stays(self, restic, new, stub):
+        lying = [dataclasses.replace(item, command=stub("key add", "exit 0")) for item in (restic, new)]
+        with pytest.raises(OrbitError, match="does not open it"):
+            rekey.rotate(*lying, print)
+        assert restic.key() and not new.key()
+
+    def test_what_does_not_work_removes_nothing(self, restic, new, stub):
+        locked = [dataclasses.replace(item, command=stub("key remove", "exit 11")) for item in (restic, new)]
+        with pytest.raises(OrbitError, match=r"(?s)locked.*both open the repository.*orbit\.rs\.rekey"):
+            rekey.rotate(*locked, print)
+        assert restic.key()
+
+    def test_the_same_password_and_two_wrong_ones_are_refused(self, restic, new):
+        with pytest.raises(OrbitError, match="is the present one"):
+            rekey.look(restic, restic)
+        with pytest.raises(OrbitError, match="Neither the present password nor the new one"):
+            rekey.look(new, new)
+
+    def test_a_backup_that_runs_is_not_disturbed(self, restic, new):
+        writer = restic.backup("/data.tar", "orders-0", {"cl": "orders"})
+        while not list(Path(restic.repository, "locks").iterdir()):
+            time.sleep(0.05)
+        rotation = threading.Thread(target=rekey.rotate, args=(restic, new, print))
+        rotation.start()
+        while not new.key():
+            time.sleep(0.1)
+        time.sleep(2)  # it would be gone by now
+        assert restic.key()
+        writer.write(b"content")
+        snapshot = writer.commit()
+        rotation.join()
+        assert not restic.key() and new.read(snapshot, "/data.tar") == b"content"

@@ -34,6 +34,12 @@ class Source:
     secret: str = ""  # of Kubernetes, in the release's namespace; its keys in capitals are environment variables
     command: str = ""
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    what: str = "password"  # what it is the source of: the password, or the new password
+
+    @property
+    def variable(self) -> str:
+        """The variable that holds the password itself; the others begin with its name."""
+        return f"orbit_rs_repository_{self.what.replace(' ', '_')}"
 
 
 @contextlib.contextmanager
@@ -43,20 +49,20 @@ def opened(source: Source, cluster: Cluster, namespace: str) -> Iterator[tuple[s
     if len(named) != 1:
         said = "None of them is set" if not named else f"{len(named)} of them are set"
         raise OrbitError(
-            f"The password of the backup repository has one source. {said}.",
-            "Set one of orbit_rs_repository_password_file, orbit_rs_repository_password_secret, "
-            "orbit_rs_repository_password_command and orbit_rs_repository_password.",
+            f"The {source.what} of the backup repository has one source. {said}.",
+            f"Set one of {source.variable}_file, {source.variable}_secret, {source.variable}_command and "
+            f"{source.variable}.",
         )
     environment = dict(source.environment)
     if source.file:
-        yield _private(source.file), environment
+        yield _private(source), environment
     else:
         password = source.password
         if source.secret:
             password, more = _secret(cluster, namespace, source.secret)
             environment = more | environment
         elif source.command:
-            password = _output(source.command)
+            password = _output(source)
         with tempfile.TemporaryDirectory(prefix="orbit-rs-") as folder:  # mode 0700
             path = Path(folder, PASSWORD)
             path.touch(0o600)
@@ -64,7 +70,8 @@ def opened(source: Source, cluster: Cluster, namespace: str) -> Iterator[tuple[s
             yield str(path), environment
 
 
-def _private(name: str) -> str:
+def _private(source: Source) -> str:
+    name, remedy = source.file, f"Correct {source.variable}_file."
     path = Path(name).expanduser()
     try:
         mode = path.stat().st_mode
@@ -72,12 +79,12 @@ def _private(name: str) -> str:
     except OSError as error:
         raise OrbitError(
             f"The password file {name} cannot be read: {error.strerror}.",
-            "Correct orbit_rs_repository_password_file.",
+            remedy,
         ) from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise OrbitError(f"Others may read the password file {name}.", f"Keep it for yourself: chmod 600 {name}")
     if empty:
-        raise OrbitError(f"The password file {name} is empty.", "Correct orbit_rs_repository_password_file.")
+        raise OrbitError(f"The password file {name} is empty.", remedy)
     return str(path)
 
 
@@ -93,13 +100,14 @@ def _secret(cluster: Cluster, namespace: str, name: str) -> tuple[str, dict[str,
     return data[PASSWORD].strip("\n"), {key: value for key, value in data.items() if _VARIABLE.fullmatch(key)}
 
 
-def _output(command: str) -> str:
+def _output(source: Source) -> str:
     """The first line that a command prints. What it prints is never shown, not even when it fails."""
-    remedy = "Try it by hand, and correct orbit_rs_repository_password_command."
-    program = Path(shlex.split(command)[0]).name
+    remedy = f"Try it by hand, and correct {source.variable}_command."
+    words = shlex.split(source.command)
+    what = f"The command {Path(words[0]).name} gives no {source.what} of the backup repository"
     try:
         done = subprocess.run(
-            shlex.split(command),
+            words,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -110,8 +118,8 @@ def _output(command: str) -> str:
         why = f"exit code {error.returncode}" if isinstance(error, subprocess.CalledProcessError) else "it does not run"
         if isinstance(error, subprocess.TimeoutExpired):
             why = f"no answer for {COMMAND_SECONDS} seconds"
-        raise OrbitError(f"The command {program} gives no password of the backup repository: {why}.", remedy) from None
+        raise OrbitError(f"{what}: {why}.", remedy) from None
     password = done.stdout.partition("\n")[0]
     if not password:
-        raise OrbitError(f"The command {program} gives no password of the backup repository.", remedy)
+        raise OrbitError(f"{what}.", remedy)
     return password

@@ -29,18 +29,28 @@ def opened(options: Mapping[str, Any], cluster: Cluster, release: Release) -> It
             "No backup repository is configured.",
             "Set orbit_rs_repository, such as s3:https://s3.example.com/backups, and where its password comes from.",
         )
-    source = credentials.Source(
+    with credentials.opened(_source(options), cluster, release.namespace) as (file, environment):
+        restic = Restic(options["restic"], options["url"], file, environment)
+        restic.check_version(options["version"])
+        yield restic, options["name"] or f"{release.namespace}.{release.name}"
+
+
+@contextlib.contextmanager
+def renewed(restic: Restic, options: Mapping[str, Any], cluster: Cluster, release: Release) -> Iterator[Restic]:
+    """The same repository with the new password, which has options of its own. Raises OrbitError."""
+    source = dataclasses.replace(_source(options), what="new password")
+    with credentials.opened(source, cluster, release.namespace) as (file, environment):
+        yield dataclasses.replace(restic, password_file=file, environment={**restic.environment, **environment})
+
+
+def _source(options: Mapping[str, Any]) -> credentials.Source:
+    return credentials.Source(
         password=options["password"],
         file=options["password_file"],
         secret=options["password_secret"],
         command=options["password_command"],
-        environment={name: str(value) for name, value in options["environment"].items()},
+        environment={name: str(value) for name, value in options.get("environment", {}).items()},
     )
-    with contextlib.ExitStack() as stack:
-        file, environment = stack.enter_context(credentials.opened(source, cluster, release.namespace))
-        restic = Restic(options["restic"], options["url"], file, environment)
-        restic.check_version(options["version"])
-        yield restic, options["name"] or f"{release.namespace}.{release.name}"
 
 
 def backup_of(

@@ -54,12 +54,14 @@ class Snapshot:
     time: str
     host: str
     tags: Mapping[str, str]
+    original: str = ""  # its id in the repository that `restic copy` has brought it from
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Snapshot:
         """Of restic's JSON."""
         pairs = (tag.partition("=") for tag in item.get("tags") or ())
-        return cls(item["id"], item["time"], item.get("hostname", ""), {name: value for name, dummy, value in pairs})
+        tags = {name: value for name, dummy, value in pairs}
+        return cls(item["id"], item["time"], item.get("hostname", ""), tags, item.get("original", ""))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Restic:
             ),
             LOCKED: (
                 f"The backup repository {where} is locked, and was not free after {RETRY_LOCK}.",
-                "Somebody prunes or checks it. When nobody does, restic has left it: restic unlock, then run again.",
+                "Somebody is at work on it. When nobody is, restic has left the lock: restic unlock, then run again.",
             ),
             WRONG_PASSWORD: (
                 f"The password does not open the backup repository {where}.",
@@ -198,6 +200,24 @@ class Restic:
     def unlock(self) -> None:
         """Remove locks whose restic is dead. Raises ResticError."""
         self._run("unlock")
+
+    def key(self) -> str:
+        """Id of the key that the password opens, "" when it opens none. Raises ResticError."""
+        try:
+            found = json.loads(self._run("key", "list", "--json", "--no-lock"))
+        except ResticError as error:
+            if error.code != WRONG_PASSWORD:
+                raise
+            return ""
+        return next(str(item["id"]) for item in found if item["current"])
+
+    def add_key(self, password_file: str) -> None:
+        """Have one more password open the repository. Raises ResticError."""
+        self._run("key", "add", "--retry-lock", RETRY_LOCK, "--new-password-file", password_file)
+
+    def remove_key(self, key: str) -> None:
+        """Remove a key, other than the own one, when nobody writes to the repository. Raises ResticError."""
+        self._run("key", "remove", "--retry-lock", RETRY_LOCK, key)
 
     def check(self, subset: str = "") -> None:
         """Check the structure, and read a part of the data, such as "5%". Raises ResticError."""

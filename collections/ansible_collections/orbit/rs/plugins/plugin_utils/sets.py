@@ -76,6 +76,14 @@ class Manifest:
         """As JSON."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
+    def moved(self, ids: Mapping[str, str]) -> Manifest:
+        """The same set with other ids for its snapshots, where they have others."""
+        parts = {
+            ordinal: dataclasses.replace(part, snapshot=ids.get(part.snapshot, part.snapshot))
+            for ordinal, part in self.parts.items()
+        }
+        return dataclasses.replace(self, parts=parts, objects=ids.get(self.objects, self.objects))
+
     @classmethod
     def of(cls, text: bytes | str) -> Manifest:
         """Of JSON. Raises ValueError, TypeError or KeyError for what is no manifest."""
@@ -100,6 +108,8 @@ class Listed:
     records: Mapping[str, str] = dataclasses.field(
         default_factory=dict
     )  # drill or verify: passed or failed, the newest
+    # Of snapshots that `restic copy` has brought here: the id here by the one that the manifest names.
+    copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def time(self) -> datetime:
@@ -145,7 +155,8 @@ def listed(snapshots: Sequence[Snapshot]) -> tuple[list[Listed], list[str]]:
         records = dict(item.tags[RECORD].partition(":")[::2] for item in notes)
         # The marker goes first when a set is dropped: from then on it does not exist.
         ids = (markers[0].id, *(item.id for item in group if item is not markers[0]))
-        found.append(Listed(name, markers[0].tags.get(KIND, ""), markers[0].id, ids, records))
+        copies = {item.original: item.id for item in group if item.original}
+        found.append(Listed(name, markers[0].tags.get(KIND, ""), markers[0].id, ids, records, copies))
     return sorted(found, key=lambda item: item.id, reverse=True), rest
 
 
@@ -161,7 +172,7 @@ def manifest(restic: Restic, chosen: Listed, name: str) -> Manifest:
         raise OrbitError(
             f"The marker of set {chosen.id} of {name} holds the manifest of set {found.set} of {found.name}.", _OTHER
         )
-    return found
+    return found.moved(chosen.copies)
 
 
 _OTHER = "Choose another set; all of them: ansible-playbook orbit.rs.sets"

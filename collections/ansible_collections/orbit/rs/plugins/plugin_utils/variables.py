@@ -143,6 +143,17 @@ def _readable(value: Any) -> str:
 _DNS = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _NAME = "a name has lower case letters, digits and '-', and begins and ends with a letter or digit"
 
+
+def _sources(password: str) -> dict[str, Rule]:
+    """The rules for the four variables that say where a password comes from."""
+    return {
+        password: _text(r".+", "it must be one line"),
+        f"{password}_file": _readable,
+        f"{password}_secret": _text(rf"{_DNS}(?:\.{_DNS})*", f"{_NAME}, with dots in between", 253),
+        f"{password}_command": _text(r"[^\s\"'].*", "it must begin with the name of a command"),
+    }
+
+
 RULES: Mapping[str, Rule] = {
     "orbit_rs_release": _text(_DNS, _NAME, 53, empty=False),
     "orbit_rs_namespace": _text(_DNS, _NAME, 63, empty=False),
@@ -168,10 +179,8 @@ RULES: Mapping[str, Rule] = {
     "orbit_rs_repository_name": _text(
         r"[A-Za-z0-9][-A-Za-z0-9_.]*", "a name has letters, digits, '_', '.' and '-'", 63
     ),
-    "orbit_rs_repository_password": _text(r".+", "it must be one line"),
-    "orbit_rs_repository_password_file": _readable,
-    "orbit_rs_repository_password_secret": _text(rf"{_DNS}(?:\.{_DNS})*", f"{_NAME}, with dots in between", 253),
-    "orbit_rs_repository_password_command": _text(r"[^\s\"'].*", "it must begin with the name of a command"),
+    **_sources("orbit_rs_repository_password"),
+    **_sources("orbit_rs_repository_new_password"),
     "orbit_rs_repository_environment": _scalars,
     "orbit_rs_backup_parallel": _count(1, ""),
     "orbit_rs_backup_scratch": _text(r"/[^\s]*", "it must be an absolute folder of the pods", empty=False),
