@@ -1,22 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sets are taken while clients write, whole or not at all; what is wrong is found, and secrets stay secret."""
 
-import base64
 import re
 import shutil
 
 import pytest
 
-from molecule.backup.tests.after.conftest import (
-    COUNT,
-    KEY,
-    PASSWORD,
-    expire,
-    free_port,
-    kill,
-    server,
-    watched_arguments,
-)
+from molecule.conftest import COUNT, KEY, PASSWORD, SCALE, expire, free_port, kill, secret, server, watched_arguments
 from testbed import extras
 
 
@@ -34,7 +24,7 @@ def test_check_mode_says_what_would_be_taken_and_touches_nothing(backups, deploy
     assert not (backups.folder / "repository").exists()
 
 
-def test_application(backups, deployed, clients):
+def test_application(backups, deployed, writers):
     """The servers copy themselves while they serve; nothing restarts and nothing of it stays on the pods."""
     pods = [pod["metadata"]["uid"] for pod in deployed.pods()]
     with watched_arguments() as lines:
@@ -48,7 +38,7 @@ def test_application(backups, deployed, clients):
     assert not deployed.get("lease orbit-rs.orbit.rs")["spec"].get("holderIdentity")
     assert f"set {taken}: all {COUNT} files are as they were" in backups.run("verify")
     assert f"{taken} backup verify passed" in backups.run("sets")
-    clients.nothing_is_lost()
+    writers.nothing_is_lost()
 
 
 def test_the_objects_are_in_it_encrypted(backups, deployed):
@@ -61,7 +51,7 @@ def test_the_objects_are_in_it_encrypted(backups, deployed):
     assert len([item for item in found["objects"] if item["kind"] == "PersistentVolumeClaim"]) == COUNT
 
 
-def test_cold(backups, deployed, clients):
+def test_cold(backups, deployed, writers):
     """One ordinal stops at a time, the other goes on serving, and all are good in the end."""
     before = [pod["metadata"]["uid"] for pod in deployed.pods()]
     said = backups.run("backup", orbit_rs_backup_method="cold")
@@ -73,8 +63,8 @@ def test_cold(backups, deployed, clients):
     assert not deployed.get("pods --selector orbit.rs/helper")["items"]
     assert "orbit.rs/unfinished" not in deployed.get("lease orbit-rs.orbit.rs")["metadata"]["annotations"]
     backups.run("verify", orbit_rs_set=taken)
-    clients.nothing_is_lost()
-    assert "changed=0" in deployed.playbook("-e", "@molecule/scale/vars/scale.yml")
+    writers.nothing_is_lost()
+    assert "changed=0" in deployed.playbook(*SCALE)
 
 
 def test_a_backup_that_was_killed_leaves_nothing_visible_and_the_next_one_cleans_up(backups, deployed):
@@ -91,17 +81,17 @@ def test_a_backup_that_was_killed_leaves_nothing_visible_and_the_next_one_cleans
     assert backups.locks() == []
 
 
-def test_a_cold_backup_that_was_killed_is_healed_by_the_next(backups, deployed, clients):
+def test_a_cold_backup_that_was_killed_is_healed_by_the_next(backups, deployed, writers):
     arguments = backups.arguments(orbit_rs_backup_method="cold")
     with deployed.start_playbook(*arguments, playbook="backup") as process:
         print(kill(process, "ordinal 0 stops", 1))
     expire(deployed)
-    refused = " ".join(deployed.try_playbook("-e", "@molecule/scale/vars/scale.yml").stdout.split())
+    refused = " ".join(deployed.try_playbook(*SCALE).stdout.split())
     assert "A run of backup was not finished" in refused and "orbit.rs.backup" in refused
     assert "it is started again" in backups.run("backup")
     assert len(deployed.pods()) == COUNT
-    assert "changed=0" in deployed.playbook("-e", "@molecule/scale/vars/scale.yml")
-    clients.nothing_is_lost()
+    assert "changed=0" in deployed.playbook(*SCALE)
+    writers.nothing_is_lost()
 
 
 @pytest.mark.soak  # tests/test_restic.py has it without a cluster
@@ -173,8 +163,3 @@ def test_a_rest_server_with_a_password_from_a_command(backups, tmp_path):
     with server(*command, port=port), watched_arguments() as lines:
         backups.run("verify", orbit_rs_set=backups.take(**variables), **variables)
     assert not [line for line in lines if KEY in line]
-
-
-def secret(name, key, value, **more):
-    data = {name: base64.b64encode(text.encode()).decode() for name, text in {key: value, **more}.items()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}

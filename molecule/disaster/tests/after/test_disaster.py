@@ -9,8 +9,7 @@ import sys
 
 import pytest
 
-from molecule.backup.tests.after.conftest import COUNT, expire, kill, present
-from molecule.conftest import ROOT, Deployed
+from molecule.conftest import COUNT, ROOT, Deployed, expire, kill, present
 from testbed.cluster import Cluster
 
 SOURCE = "molecule-disaster.orbit-rs"
@@ -24,11 +23,11 @@ OTHER_CLASS = {
 
 
 @pytest.fixture(scope="module")
-def taken(backups, clients):
+def taken(backups, writers):
     """Give what was acknowledged before a set, and by its end."""
-    before = [clients.acknowledged(ordinal) for ordinal in range(COUNT)]
+    before = [writers.acknowledged(ordinal) for ordinal in range(COUNT)]
     backups.take()
-    return before, [clients.acknowledged(ordinal) for ordinal in range(COUNT)]
+    return before, [writers.acknowledged(ordinal) for ordinal in range(COUNT)]
 
 
 def holds_what_was_acknowledged(place, taken):

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from molecule.backup.tests.after.conftest import COUNT
-from molecule.conftest import family
+from molecule.conftest import COUNT, family
 
 MEGABYTES = 150  # enough to be in the middle of it
 pytestmark = pytest.mark.soak

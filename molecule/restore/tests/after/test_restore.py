@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is restored is what was acknowledged then, key by key; what is not good does not stay."""
 
-import io
 import re
-import tarfile
 import time
 
 import pytest
 
-from molecule.backup.tests.after.conftest import COUNT, expire, kill, present
+from molecule.conftest import COUNT, SCALE, database, expire, kill, present
 
 CONFIRM = {"orbit_rs_restore_confirm": "orbit-rs"}
 
 
 @pytest.fixture(scope="module")
-def taken(backups, clients):
+def taken(backups, writers):
     """Give a set, what was acknowledged before it, and what was acknowledged by its end."""
-    before = [clients.acknowledged(ordinal) for ordinal in range(COUNT)]
+    before = [writers.acknowledged(ordinal) for ordinal in range(COUNT)]
     name = backups.take()
-    after = [clients.acknowledged(ordinal) for ordinal in range(COUNT)]
+    after = [writers.acknowledged(ordinal) for ordinal in range(COUNT)]
     return name, before, after
 
 
@@ -50,9 +48,9 @@ def test_without_a_confirmation_nothing_is_touched(backups, deployed, taken):
     assert unchanged(deployed) == pods
 
 
-def test_the_whole_release(backups, deployed, clients, taken):
+def test_the_whole_release(backups, deployed, writers, taken):
     time.sleep(1)  # for some writes that must be gone
-    acknowledged = [clients.acknowledged(ordinal) for ordinal in range(COUNT)]
+    acknowledged = [writers.acknowledged(ordinal) for ordinal in range(COUNT)]
     said = backups.run("restore", **CONFIRM)
     assert f"set {taken[0]} is restored, and every ordinal is good" in said
     for ordinal in range(COUNT):
@@ -62,7 +60,7 @@ def test_the_whole_release(backups, deployed, clients, taken):
     assert f"{safety} safety" in backups.run("sets")
     assert not deployed.get("pods --selector orbit.rs/helper")["items"]
     assert "orbit.rs/unfinished" not in deployed.get("lease orbit-rs.orbit.rs")["metadata"]["annotations"]
-    assert "changed=0" in deployed.playbook("-e", "@molecule/scale/vars/scale.yml")
+    assert "changed=0" in deployed.playbook(*SCALE)
 
     # The safety set is a set like any other: back to what was there before.
     backups.run("restore", orbit_rs_set=safety, **CONFIRM)
@@ -70,8 +68,8 @@ def test_the_whole_release(backups, deployed, clients, taken):
         assert present(deployed, ordinal, acknowledged[ordinal]) == acknowledged[ordinal]
 
 
-def test_one_ordinal_and_the_other_goes_on_serving(backups, deployed, clients, taken):
-    acknowledged = [clients.acknowledged(ordinal) for ordinal in range(COUNT)]
+def test_one_ordinal_and_the_other_goes_on_serving(backups, deployed, writers, taken):
+    acknowledged = [writers.acknowledged(ordinal) for ordinal in range(COUNT)]
     other = present(deployed, 0, acknowledged[0])
     pods = unchanged(deployed)
     backups.run(
@@ -86,10 +84,10 @@ def test_one_ordinal_and_the_other_goes_on_serving(backups, deployed, clients, t
     assert present(deployed, 0, acknowledged[0]) == other
 
 
-def test_what_is_not_good_does_not_stay(backups, deployed, clients):
+def test_what_is_not_good_does_not_stay(backups, deployed, writers):
     """A set whose files are all as its manifest says, with a database that no server can open."""
     forged = backups.forge(database(b"this is no database" * 1000))
-    acknowledged = [clients.acknowledged(ordinal) for ordinal in range(COUNT)]
+    acknowledged = [writers.acknowledged(ordinal) for ordinal in range(COUNT)]
     there = [present(deployed, ordinal, acknowledged[ordinal]) for ordinal in range(COUNT)]
     said = backups.run("restore", good=False, orbit_rs_set=forged, orbit_rs_rollout_timeout=60, **CONFIRM)
     assert "What was there before is back, from safety set" in said
@@ -109,14 +107,14 @@ def test_what_is_not_good_does_not_stay(backups, deployed, clients):
     ],
 )
 def test_a_restore_that_was_killed_is_finished_by_the_next(
-    backups, deployed, clients, taken, interrupted, until, seconds
+    backups, deployed, writers, taken, interrupted, until, seconds
 ):
-    acknowledged = [clients.acknowledged(ordinal) for ordinal in range(COUNT)]
+    acknowledged = [writers.acknowledged(ordinal) for ordinal in range(COUNT)]
     there = [present(deployed, ordinal, acknowledged[ordinal]) for ordinal in range(COUNT)]
     with deployed.start_playbook(*backups.arguments(orbit_rs_set=taken[0], **CONFIRM), playbook="restore") as process:
         print(kill(process, until, seconds))
     expire(deployed)
-    refused = deployed.try_playbook("-e", "@molecule/scale/vars/scale.yml")
+    refused = deployed.try_playbook(*SCALE)
     assert "A run of restore was not finished" in " ".join(refused.stdout.split())
     ended = deployed.try_playbook(*backups.arguments(orbit_rs_interrupted=interrupted), playbook="restore")
     assert "was not finished; it was" in " ".join(ended.stdout.split()), ended.stdout
@@ -126,7 +124,7 @@ def test_a_restore_that_was_killed_is_finished_by_the_next(
             holds(deployed, taken, ordinal, acknowledged[ordinal])
         else:
             assert present(deployed, ordinal, acknowledged[ordinal]) == there[ordinal]
-    assert "changed=0" in deployed.playbook("-e", "@molecule/scale/vars/scale.yml")
+    assert "changed=0" in deployed.playbook(*SCALE)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +132,7 @@ def test_a_restore_that_was_killed_is_finished_by_the_next(
     [
         pytest.param({"replicas": 3}, "ordinal 2 is not in the manifest", marks=pytest.mark.soak),
         ({"versions": {"server": "v9.0.0"}}, "was written by server v9.0.0, newer than v0.1.0 here"),
-        ({"release": "orders"}, "is of orders in namespace molecule-backup, not of this release"),
+        ({"release": "orders"}, "is of orders in namespace molecule-restore, not of this release"),
         ({"text": "nonsense"}, "The manifest of set"),
         pytest.param({"name": "orders.orders"}, "holds the manifest of set", marks=pytest.mark.soak),
     ],
@@ -168,12 +166,3 @@ def test_a_volume_that_somebody_else_uses_is_refused(backups, deployed, taken):
         assert "Another pod is at the data: guest uses data-orbit-server-0" in said
     finally:
         deployed.kubectl("delete pod guest --wait")
-
-
-def database(content):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        info = tarfile.TarInfo("./orbit.db")
-        info.size, info.mode = len(content), 0o600
-        archive.addfile(info, io.BytesIO(content))
-    return out.getvalue()
