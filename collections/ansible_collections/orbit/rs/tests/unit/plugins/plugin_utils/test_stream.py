@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import time
@@ -16,6 +17,7 @@ import websocket
 from ansible_collections.orbit.rs.plugins.plugin_utils import stream
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError
+from websocket._abnf import frame_buffer
 
 BINARY, CLOSE, PONG = websocket.ABNF.OPCODE_BINARY, websocket.ABNF.OPCODE_CLOSE, websocket.ABNF.OPCODE_PONG
 SUCCESS = b"\3" + json.dumps({"status": "Success"}).encode()
@@ -42,8 +44,11 @@ class Fake:
             raise frame
         return frame if isinstance(frame, tuple) else (BINARY, frame)
 
-    def send_binary(self, data: bytes) -> None:
-        self.sent.append(data)
+    def send_frame(self, frame: Any) -> None:
+        wire = io.BytesIO(frame.format())
+        found = frame_buffer(wire.read, True).recv_frame()
+        assert (found.fin, found.opcode, found.mask_value, wire.read()) == (1, BINARY, 1, b"")
+        self.sent.append(found.data)
 
     def settimeout(self, seconds: float) -> None:
         pass
@@ -115,6 +120,13 @@ def test_the_input_is_sent_and_closed() -> None:
     fake = Fake(SUCCESS, wait=3)
     run(fake, stdin=[b"one", b"two"])
     assert fake.sent == [b"\0one", b"\0two", b"\xff\0"]
+
+
+@pytest.mark.parametrize("size", [0, 124, 125, 65534, 65535, 1 << 17])
+def test_pieces_of_any_size_are_sent(size: int) -> None:
+    fake = Fake(SUCCESS, wait=2)
+    run(fake, stdin=[bytes(range(256)) * (size // 256) + bytes(size % 256)])
+    assert fake.sent == [b"\0" + bytes(range(256)) * (size // 256) + bytes(size % 256), b"\xff\0"]
 
 
 def test_a_source_that_fails_is_not_closed() -> None:
