@@ -26,9 +26,9 @@ env: .venv/.ready ## print shell lines for the same tools and cluster: eval "$$(
 	@python -m testbed env
 	@echo 'export PATH="$(CURDIR)/.venv/bin:$$PATH" ANSIBLE_CONFIG="$(ANSIBLE_CONFIG)"'
 
-bench: .venv/.ready ## measure beside plain Helm and kubectl; one part alone: make bench WHAT=deploy
+bench: .venv/.ready ## measure beside plain Helm, kubectl and restic; one part alone: make bench WHAT=deploy
 	@for what in $(WHAT); do echo "== $$what"; scripts/with-cluster python -m bench.$$what || exit 1; done
-WHAT ?= preflight plan deploy phases upgrade diagnosis fleet
+WHAT ?= preflight plan deploy phases upgrade diagnosis fleet backup
 
 clean: ## remove the cluster and everything that was made in this folder
 	@if [ -x .venv/bin/python ]; then python -m testbed down; fi
