@@ -20,7 +20,11 @@ PROMETHEUS_OPERATOR = "v0.92.0"
 CERT_MANAGER = "v1.21.2"
 EXTERNAL_SECRETS = "v1.3.2"
 GATEWAY_API = "v1.6.1"
-PROMETHEUS = "v0.316.0"
+PROMTOOL = "2.53.3+ds1-2"  # of Debian's package, with its hashes
+PROMTOOL_SHA256 = {
+    "amd64": "ff27654eacc95abd846d344e91fe4ba3b4f0588a50d606ed1d2f09ad3408722f",
+    "arm64": "cc1d5889b4d2e2ef92a6984039d88c11993ad3c73f5e74acd3ee15adaefb764c",
+}
 
 # systemd 257 is the last one that boots on cgroup v1.
 DEBIAN = "trixie"

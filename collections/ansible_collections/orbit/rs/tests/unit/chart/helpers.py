@@ -290,6 +290,7 @@ EVERYTHING: dict[str, Any] = {
             "enabled": True,
             "additionalLabels": {"release": "prometheus"},
             "runbookUrl": "https://runbooks.example.org/",
+            "backups": {"enabled": True},
             "rules": [{"record": "orbit:up", "expr": "sum(up)", "labels": {"team": "db"}}],
         },
         "grafanaDashboard": {"enabled": True, "annotations": {"grafana_folder": "databases"}},

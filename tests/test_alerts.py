@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each alert of the chart, and the regular expressions of its dashboards, run by Prometheus' own engine.
 
-Every alert has series at which it must fire, and the nearest ones at which it must not.
+Every alert has series at which it must fire, and the nearest ones at which it must not. Time begins at 0 in promtool:
+what happened before is below it.
 """
 
 import json
@@ -14,12 +15,20 @@ from ansible_collections.orbit.rs.tests.unit.chart import helpers as h
 
 from testbed import promtool
 
+OPERATIONS = ("backup", "verify", "drill", "retention")
+HOUR = 3600
+
 POD = 'namespace="orbit-rs",pod="orbit-server-0"'
 SET = 'namespace="orbit-rs",statefulset="orbit-server"'
 CONTAINER = f'{POD},container="orbit-server"'
 UP = {f"up{{{POD}}}": "1x60"}
 READY = {f"kube_statefulset_replicas{{{SET}}}": "3x60", f"kube_statefulset_status_replicas_ready{{{SET}}}": "3x60"}
-GOOD = UP | READY
+RELEASE = 'namespace="orbit-rs",release="orbit-rs"'
+BACKUP = f'orbit_rs_operation_last_success_timestamp_seconds{{{RELEASE},operation="backup"}}'
+VERIFIED = f"orbit_rs_last_verified_set_timestamp_seconds{{{RELEASE}}}"
+OUTCOME = {name: f'orbit_rs_operation_last_run_success{{{RELEASE},operation="{name}"}}' for name in OPERATIONS}
+BACKUPS = {BACKUP: "0x60", VERIFIED: "0x60", **dict.fromkeys(OUTCOME.values(), "1x60")}
+GOOD = UP | READY | BACKUPS
 LIMITS = {
     f'kube_pod_container_resource_limits{{{CONTAINER},resource="memory",unit="byte"}}': "1000x60",
     f'kube_pod_container_resource_limits{{{CONTAINER},resource="cpu",unit="core"}}': "2x60",
@@ -77,6 +86,27 @@ CASES = {
     "recoveries failed long ago": (
         "OrbitRecoveryFailure", False, 40, {f"orbit_recovery_failed_total{{{POD}}}": "0x5 5x60"},
     ),
+    "the last backup is too old": ("OrbitBackupTooOld", True, 20, {BACKUP: f"{-26 * HOUR}x60"}),
+    "the last backup is old enough": ("OrbitBackupTooOld", False, 50, {BACKUP: f"{-25 * HOUR}x60"}),
+    "nothing is known of a backup": ("OrbitBackupTooOld", True, 20, {BACKUP: None}),
+    "a backup is made in time": ("OrbitBackupTooOld", False, 20, {BACKUP: f"{-26 * HOUR}x10 600x50"}),
+    "another control host has an older one": (
+        "OrbitBackupTooOld", False, 20, {BACKUP.replace("{", '{instance="old",'): f"{-99 * HOUR}x60"},
+    ),
+    "another release has a young one": (
+        "OrbitBackupTooOld", True, 20,
+        {BACKUP: None, BACKUP.replace("orbit-rs", "other"): "0x60"},
+    ),
+    "the verified set is too old": ("OrbitVerifiedSetTooOld", True, 20, {VERIFIED: f"{-194 * HOUR}x60"}),
+    "the verified set is old enough": ("OrbitVerifiedSetTooOld", False, 50, {VERIFIED: f"{-193 * HOUR}x60"}),
+    "no set was ever verified": ("OrbitVerifiedSetTooOld", True, 20, {VERIFIED: None}),
+    **{
+        f"the last {name} has failed": ("OrbitBackupOperationFailed", True, 1, {OUTCOME[name]: "0x60"})
+        for name in ("backup", "verify", "drill")
+    },
+    "all of them have succeeded": ("OrbitBackupOperationFailed", False, 30, {}),
+    "a retention has failed": ("OrbitBackupOperationFailed", False, 1, {OUTCOME["retention"]: "0x60"}),
+    "a backup was made again": ("OrbitBackupOperationFailed", False, 9, {OUTCOME["backup"]: "0x5 1x60"}),
 }  # fmt: skip
 
 
@@ -85,40 +115,55 @@ def tool():
     return promtool.binary()
 
 
-def run(tool, folder, case, rules):
-    """Run one test case of promtool; return what it says, or "" when it passes."""
+def run(tool, folder, cases, rules):
+    """Run test cases of promtool; return what it says, or "" when all pass."""
     (folder / "rules.yml").write_text(json.dumps(rules))
-    (folder / "case.yml").write_text(
-        json.dumps({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [case]})
+    (folder / "cases.yml").write_text(
+        json.dumps({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": cases})
     )
-    ended = subprocess.run((tool, "test", "rules", "case.yml"), cwd=folder, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        (tool, "test", "rules", "cases.yml"), cwd=folder, capture_output=True, text=True, check=False
+    )
     return "" if ended.returncode == 0 else ended.stdout + ended.stderr
 
 
-def alerts():
-    values = {"monitoring": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}}
+@pytest.fixture(scope="module")
+def rules():
+    alerts = {"enabled": True, "backups": {"enabled": True}}
+    values = {"monitoring": {"serviceMonitor": {"enabled": True}, "prometheusRule": alerts}}
     return h.render(values)["PrometheusRule/orbit-server"]["spec"]
 
 
+@pytest.fixture(scope="module")
+def said(tool, rules, tmp_path_factory):
+    """What promtool says of each case: the alerts that fire, which none of them expects, in full."""
+    cases = []
+    for name, (alert, _, minute, series) in CASES.items():
+        all_series = {key: value for key, value in {**GOOD, **LIMITS, **series}.items() if value is not None}
+        cases.append(
+            {
+                "name": name,
+                "interval": "1m",
+                "input_series": [{"series": key, "values": value} for key, value in all_series.items()],
+                "alert_rule_test": [{"eval_time": f"{minute}m", "alertname": alert, "exp_alerts": []}],
+            }
+        )
+    parts = re.split(r"^    name: (.*),$", run(tool, tmp_path_factory.mktemp("alerts"), cases, rules), flags=re.M)
+    assert "FAILED" in parts[0], parts[0]
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_alert(tool, tmp_path, name):
-    alert, fires, minute, series = CASES[name]
-    all_series = {key: value for key, value in {**GOOD, **LIMITS, **series}.items() if value is not None}
-    case = {
-        "interval": "1m",
-        "input_series": [{"series": key, "values": value} for key, value in all_series.items()],
-        "alert_rule_test": [{"eval_time": f"{minute}m", "alertname": alert, "exp_alerts": []}],
-    }
-    said = run(tool, tmp_path, case, alerts())
-    # With none expected, promtool passes when it does not fire, and else shows the alert in full.
-    assert bool(said) == fires, said
+def test_alert(said, name):
+    alert, fires, *_ = CASES[name]
+    assert (name in said) == fires, said.get(name)
     if fires:
-        assert f'alertname="{alert}"' in said and "severity=" in said, said
-        assert "summary=" in said and "{{" not in said and "<no value>" not in said, said
+        assert f'alertname="{alert}"' in said[name] and "severity=" in said[name], said[name]
+        assert "summary=" in said[name] and "{{" not in said[name] and "<no value>" not in said[name], said[name]
 
 
-def test_every_alert_has_both(tool):
-    own = {rule["alert"] for rule in alerts()["groups"][0]["rules"]}
+def test_every_alert_has_both(rules):
+    own = {rule["alert"] for rule in rules["groups"][0]["rules"]}
     for fires in (True, False):
         assert {alert for alert, wanted, *_ in CASES.values() if wanted is fires} == own
 
@@ -156,4 +201,4 @@ def test_the_queries_of_the_dashboards(tool, tmp_path):
             }
         ],
     }
-    assert run(tool, tmp_path, case, {"groups": []}) == ""
+    assert run(tool, tmp_path, [case], {"groups": []}) == ""
