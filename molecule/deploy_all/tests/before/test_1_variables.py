@@ -25,6 +25,7 @@ for name in (
     *(f"orbit_rs_repository{name}" for name in ("", "_name", "_environment", "_password")),
     *(f"orbit_rs_repository_password_{name}" for name in ("command", "file", "secret")),
     "orbit_rs_set",
+    "orbit_rs_metrics_dir",
 ):
     SAME_VARIABLES[name] = "a deploy takes no backup set; the scenario backup has it"
 SAME_VALUES = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import backup, report
+from ansible_collections.orbit.rs.plugins.plugin_utils import backup, outcomes, report
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect
 from ansible_collections.orbit.rs.plugins.plugin_utils.repository import backup_of, opened
 
@@ -18,7 +18,8 @@ class ActionModule(OrbitAction):
     def act(self, options: Options) -> dict[str, Any]:
         """Stream every ordinal; in check mode say what would be."""
         api, tool, release = connect(options)
-        with api, opened(options["repository"], api, release) as (restic, name):
+        on_record = outcomes.kept(api, release, "backup", options["metrics_dir"], self.say, write=not self.check)
+        with api, on_record as outcome, opened(options["repository"], api, release) as (restic, name):
             if self.check:
                 live = backup.look(api, tool, release)
                 what = f"{live.replicas} ordinals of {name}, method {options['method']}"
@@ -26,6 +27,7 @@ class ActionModule(OrbitAction):
                 return {"changed": True, "release": release.name, "set": "", "bytes": 0, "seconds": 0.0}
             run = backup_of(options, api, release, restic, name, self.say)
             taken = run.run(tool, wait=options["lock_timeout"])
+            outcome.set, outcome.bytes = taken.set, taken.total
             self.say(
                 f"{backup.parts_text(taken.parts)}\n\nSet {taken.set}: {backup.size(taken.total)} of "
                 f"{taken.replicas} ordinals in {report.duration(taken.seconds)}, {restic.shown}\n"

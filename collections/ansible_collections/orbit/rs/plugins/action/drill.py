@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import backup, report, sets
+from ansible_collections.orbit.rs.plugins.plugin_utils import backup, outcomes, report, sets
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect
 from ansible_collections.orbit.rs.plugins.plugin_utils.drill import Drill
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Patience
@@ -20,9 +20,11 @@ class ActionModule(OrbitAction):
     def act(self, options: Options) -> dict[str, Any]:
         """Drill; in check mode say which set would be."""
         api, dummy, release = connect(options)
-        with api, opened(options["repository"], api, release) as (restic, name):
+        on_record = outcomes.kept(api, release, "drill", options["metrics_dir"], self.say, write=not self.check)
+        with api, on_record as outcome, opened(options["repository"], api, release) as (restic, name):
             known, *dummy = backup.known_sets(restic, name)
             found = sets.manifest(restic, sets.choose(known, options["set"]), name)
+            outcome.set, outcome.bytes = found.set, found.total
             namespace = options["scratch_namespace"] or f"{release.namespace[:57]}-drill"
             if self.check:
                 self.say(f"set {found.set}, {backup.size(found.total)}, would be drilled in namespace {namespace}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import backup, lock, report, retention
+from ansible_collections.orbit.rs.plugins.plugin_utils import backup, lock, outcomes, report, retention
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect
 from ansible_collections.orbit.rs.plugins.plugin_utils.repository import opened
 
@@ -20,7 +20,8 @@ class ActionModule(OrbitAction):
         """Say what stays and what goes, and drop it, under the lock: a restore may need one of them."""
         api, dummy, release = connect(options)
         keep = retention.Keep(**{field.name: options[field.name] for field in dataclasses.fields(retention.Keep)})
-        with api, opened(options["repository"], api, release) as (restic, name):
+        on_record = outcomes.kept(api, release, "retention", options["metrics_dir"], self.say, write=not self.check)
+        with api, on_record, opened(options["repository"], api, release) as (restic, name):
             known, *dummy = backup.known_sets(restic, name)
             stays = retention.kept(known, keep)
             goes = [item for item in known if item.id not in stays]

@@ -29,4 +29,5 @@ class ActionModule(OrbitAction):
             "checks": [dataclasses.asdict(check) for check in found.checks],
             "lock": found.lock,
             "operations": list(found.operations[: status.OPERATIONS]),
+            "backups": dict(found.backups),
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import backup, report, sets, verify
+from ansible_collections.orbit.rs.plugins.plugin_utils import backup, outcomes, report, sets, verify
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect
 from ansible_collections.orbit.rs.plugins.plugin_utils.repository import opened
 
@@ -19,10 +19,15 @@ class ActionModule(OrbitAction):
     def act(self, options: Options) -> dict[str, Any]:
         """Read it back, and note on the set how that has ended."""
         api, dummy, release = connect(options)
-        with api, opened(options["repository"], api, release) as (restic, name):
+        whole = not options["subset"]  # a part of it proves nothing
+        on_record = outcomes.kept(
+            api, release, "verify", options["metrics_dir"], self.say, write=whole and not self.check
+        )
+        with api, on_record as outcome, opened(options["repository"], api, release) as (restic, name):
             started = time.monotonic()
             snapshots = restic.snapshots(f"{sets.CLUSTER}={name}")
             found = sets.manifest(restic, sets.choose(sets.listed(snapshots)[0], options["set"]), name)
+            outcome.set, outcome.bytes = found.set, found.total
             self.say(f"set {found.set}: {len(found.parts)} ordinals, {backup.size(found.total)}, {restic.shown}")
             if subset := options["subset"]:
                 wrong = verify.partial(restic, found, snapshots, subset)

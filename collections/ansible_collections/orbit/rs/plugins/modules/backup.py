@@ -35,6 +35,7 @@ requirements:
 extends_documentation_fragment:
   - orbit.rs.connection
   - orbit.rs.repository
+  - orbit.rs.metrics
   - orbit.rs.backup
 attributes:
   check_mode:

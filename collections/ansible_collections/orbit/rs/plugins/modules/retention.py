@@ -62,6 +62,7 @@ requirements:
 extends_documentation_fragment:
   - orbit.rs.connection
   - orbit.rs.repository
+  - orbit.rs.metrics
 attributes:
   check_mode:
     description: Whether it predicts changes without making any.

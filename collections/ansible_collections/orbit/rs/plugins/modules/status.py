@@ -12,7 +12,8 @@ short_description: Show how a release is doing
 version_added: 0.1.0
 description:
   - Prints a table of the ordinals with the next commands to type, and what is wrong where something is.
-  - Prints the last operations as well, who is at work on the release, and what was left unfinished.
+  - Prints the last operations as well, how backup, verify, drill and retention have last ended, who is at work on the
+    release, and what was left unfinished.
   - Looks once, waits for nothing, writes nothing. Does not fail because a release is not well.
 author:
   - the orbit.rs authors (@orbit-rs)
@@ -60,4 +61,10 @@ operations:
   returned: success
   type: list
   elements: dict
+backups:
+  description:
+    - By operation (backup, verify, drill, retention) the last run of it, as C(run), and the last one that succeeded, as
+      C(success), null when there is none. Each has set, bytes, ended, seconds and error.
+  returned: success
+  type: dict
 """

@@ -8,6 +8,7 @@ Nothing of it rests on the control host, and nothing is visible before it is who
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import threading
@@ -184,14 +185,16 @@ class Backup:
 
     def run(self, tool: Helm, *, wait: float, kind: str = "backup") -> Manifest:
         """Take a set of every ordinal, under the lock. Raises OrbitError."""
-        with (
-            lock.held(self.cluster, self.release, "backup", self.say, wait=wait) as held,
-            record.kept(self.cluster, self.release, "backup", held) as done,
-        ):
-            stopped.heal(self.cluster, self.release, held, self.say, self.orders.patience.rollout)
-            refuse_unfinished(held)
-            taken = self.take(look(self.cluster, tool, self.release), held, kind)
-            done.steps = [f"set {taken.set}, {size(taken.total)}"]
+        with lock.held(self.cluster, self.release, "backup", self.say, wait=wait) as held:
+            # Of those that only read, none pushes what has changed the release off the record.
+            changes = self.orders.method == "cold" or bool(held.unfinished)
+            on_record = record.kept(self.cluster, self.release, "backup", held)
+            with on_record if changes else contextlib.nullcontext() as done:
+                stopped.heal(self.cluster, self.release, held, self.say, self.orders.patience.rollout)
+                refuse_unfinished(held)
+                taken = self.take(look(self.cluster, tool, self.release), held, kind)
+                if done:
+                    done.steps = [f"set {taken.set}, {size(taken.total)}"]
         return taken
 
     def begin(self) -> str:

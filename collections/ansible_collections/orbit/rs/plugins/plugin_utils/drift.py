@@ -164,7 +164,9 @@ def _dated(item: Difference, snapshot: Snapshot) -> Difference:
 
 def _release(name: Release, release: HelmRelease, snapshot: Snapshot) -> list[Difference]:
     """A revision that no operation on record has made."""
-    newest = next(iter(record.read(snapshot.records)), None)
+    # A restore and a cold backup make no revision.
+    made = (item for item in record.read(snapshot.records) if item["revision"] or item["outcome"] != "succeeded")
+    newest = next(made, None)
     if newest is None or newest["outcome"] != "succeeded" or newest["revision"] == release.revision:
         return []
     by = f"helm, {release.updated.replace('T', ' ')[:19]}"

@@ -19,6 +19,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, Objec
 
 KEPT = 30  # operations
 BYTES = 900_000  # of all records together; a ConfigMap holds 1 MiB
+LAST = "last-"  # begins the keys that outcomes.py keeps; those of records begin with a year
 
 Outcome = Literal["succeeded", "failed", "rolled_back", "paused"]
 
@@ -92,11 +93,16 @@ def write(cluster: Cluster, release: Release, record: Record) -> None:
     key = f"{record.started.replace(':', '.').partition('+')[0]}-{record.operation}"
     text = json.dumps(record.data(), separators=(",", ":"))
     found = cluster.find(path(release))
+    surplus = dict.fromkeys(_surplus(_records(found), BYTES - len(text)))
+    put(cluster, release, found, {**surplus, key: text})
+
+
+def put(cluster: Cluster, release: Release, found: Object | None, data: Mapping[str, str | None]) -> None:
+    """Write keys of the ConfigMap, which is `found`; those that are None go. Raises ApiError."""
     if found is None:
-        cluster.request("POST", path(release).rpartition("/")[0], _config_map(release, {key: text}))
-        return
-    surplus = dict.fromkeys(_surplus(found.get("data") or {}, BYTES - len(text)))
-    cluster.request("PATCH", path(release), {"data": {**surplus, key: text}}, "application/merge-patch+json")
+        cluster.request("POST", path(release).rpartition("/")[0], _config_map(release, data))
+    else:
+        cluster.request("PATCH", path(release), {"data": dict(data)}, "application/merge-patch+json")
 
 
 def _surplus(data: Mapping[str, str], room: int) -> list[str]:
@@ -113,15 +119,20 @@ def _surplus(data: Mapping[str, str], room: int) -> list[str]:
 
 def read(config_map: Object | None) -> list[dict[str, Any]]:
     """The records that a ConfigMap holds, the newest first."""
-    data: Mapping[str, str] = (config_map or {}).get("data") or {}
+    data = _records(config_map)
     return [json.loads(data[key]) for key in sorted(data, reverse=True)]
+
+
+def _records(config_map: Object | None) -> dict[str, str]:
+    data: Mapping[str, str] = (config_map or {}).get("data") or {}
+    return {key: text for key, text in data.items() if not key.startswith(LAST)}
 
 
 def _name(release: Release) -> str:
     return f"{release.name}.orbit.rs"
 
 
-def _config_map(release: Release, data: Mapping[str, str]) -> Object:
+def _config_map(release: Release, data: Mapping[str, str | None]) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

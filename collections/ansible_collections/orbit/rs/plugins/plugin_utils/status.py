@@ -9,7 +9,16 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import gate, lock, record, report, rollout, snapshot, watch
+from ansible_collections.orbit.rs.plugins.plugin_utils import (
+    gate,
+    lock,
+    outcomes,
+    record,
+    report,
+    rollout,
+    snapshot,
+    watch,
+)
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, Diagnosis, OrdinalState, Release, Snapshot
@@ -28,6 +37,8 @@ class Status:
     ready: bool = False
     lock: str = ""  # who is at work, or what is unfinished, as a sentence
     operations: Sequence[Mapping[str, Any]] = ()  # the newest first
+    backups: outcomes.Outcomes = dataclasses.field(default_factory=dict)
+    backups_text: str = ""
 
 
 def look(cluster: Cluster, helm: Helm, release: Release, say: Callable[[str], None]) -> Status:
@@ -35,8 +46,10 @@ def look(cluster: Cluster, helm: Helm, release: Release, say: Callable[[str], No
     live = snapshot.read(cluster, helm, release, planning=False)
     at_work = report.lock_text(lock.holder(live.lease), cluster.now())
     operations = record.read(live.records)
+    backups = outcomes.read(live.records)
+    backups_text = outcomes.text(backups, cluster.now())
     if live.release is None:
-        return Status(live, lock=at_work, operations=operations)
+        return Status(live, lock=at_work, operations=operations, backups=backups, backups_text=backups_text)
     watching = watch.Watch(cluster, release, watch.stored_statefulset(release, live.release), say)
     verdict = watching.look(final=True)
     ready = {state.ordinal: state.pod for state in verdict.ordinals if state.ready}
@@ -51,6 +64,8 @@ def look(cluster: Cluster, helm: Helm, release: Release, say: Callable[[str], No
         verdict.state == "ready" and all(check.ok for check in checks),
         at_work,
         operations,
+        backups,
+        backups_text,
     )
 
 
@@ -61,6 +76,8 @@ def text(release: Release, status: Status) -> str:
         parts.append(report.diagnosis_text(status.diagnosis))
     if status.operations:
         parts.append(f"Last operations:\n\n{report.operations_text(status.operations[:OPERATIONS])}")
+    if status.backups_text:
+        parts.append(status.backups_text)
     if status.lock:
         parts.append(status.lock)
     return "\n\n".join(parts)
