@@ -14,7 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import Finding
+from ansible_collections.orbit.rs.plugins.plugin_utils import schedule
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Finding, OrbitError
 
 PREFIX = "orbit_rs_"
 _ROLES = Path(__file__).parents[2] / "roles"
@@ -140,6 +141,16 @@ def _readable(value: Any) -> str:
     return "" if not value or Path(value).expanduser().is_file() else "there is no such file"
 
 
+def _schedule(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return "it must be a map"
+    try:
+        schedule.timers(value, "", schedule.Start("", "", {}, []))
+    except OrbitError as error:
+        return error.seen.rstrip(".")
+    return ""
+
+
 _DNS = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _NAME = "a name has lower case letters, digits and '-', and begins and ends with a letter or digit"
 
@@ -173,6 +184,7 @@ RULES: Mapping[str, Rule] = {
     "orbit_rs_bin_dir": _folder,
     "orbit_rs_python_target": _folder,
     "orbit_rs_diagnose_dir": _folder,
+    "orbit_rs_metrics_dir": _folder,
     "orbit_rs_repository": _text(
         r"(?:/|[a-z0-9]+:)\S.*", "it is an absolute folder, or begins with its kind, such as s3: or rest:"
     ),
@@ -200,6 +212,9 @@ RULES: Mapping[str, Rule] = {
     "orbit_rs_restore_from": _text(r"[A-Za-z0-9][-A-Za-z0-9_.]*", "a name has letters, digits, '_', '.' and '-'", 127),
     "orbit_rs_restore_confirm": _text(_DNS, _NAME, 53),
     "orbit_rs_verify_subset": _text(r"\d+(?:\.\d+)?%|\d+/\d+|\d+[KMGT]?", "a part looks like 5%, 1/10 or 500M"),
+    "orbit_rs_schedule": _schedule,
+    "orbit_rs_schedule_jitter": _count(0),
+    "orbit_rs_schedule_folder": _text(r"/.*", "it must be an absolute folder"),
     "orbit_rs_drift_report": _file,
     "orbit_rs_history_html": _file,
     "orbit_rs_rollout_timeout": _count(1),
