@@ -66,7 +66,7 @@ class ControlHost:
         return {item["unit"].removeprefix(f"{PREFIX}-").removesuffix(".timer"): item for item in found}
 
     def units(self) -> list[str]:
-        """The files of our timers."""
+        """The files of our timers: a service, a timer, and the link that enables it."""
         return sorted(self.run("find", "/etc/systemd/system", "-name", f"{PREFIX}-*").split())
 
 

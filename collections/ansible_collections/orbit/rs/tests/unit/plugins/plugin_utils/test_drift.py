@@ -265,3 +265,12 @@ def test_every_rule_can_be_reached_and_the_last_one_takes_all() -> None:
     assert drift.RULES[-1].object == drift.RULES[-1].path == "*"
     pairs = [(rule.object, rule.path) for rule in drift.RULES]
     assert len(set(pairs)) == len(pairs)
+
+
+def test_what_makes_no_revision_hides_none() -> None:
+    restore = {"outcome": "succeeded", "revision": 0}
+    for revision, drifted in ((1, False), (2, True)):
+        deploy = {"outcome": "succeeded", "revision": revision}
+        data_of = {"2026-11-24T10.00.00-deploy": json.dumps(deploy), "2026-11-25T10.00.00-restore": json.dumps(restore)}
+        found = find(data.wanted(), dataclasses.replace(data.deployed(), records={"data": data_of}))
+        assert bool(lines(found)) is drifted
