@@ -22,7 +22,7 @@ from tests.test_argument_specs import ROLES, options
 BY_TYPE = {
     "int": ("soon", "we were unable to convert to int|it must be a whole number"),
     "bool": ("perhaps", "we were unable to convert to bool"),
-    "dict": ("some text", "we were unable to convert to dict"),
+    "dict": ("some text", "we were unable to convert to dict|it must be a map"),
     "list": ({"a": 1}, "we were unable to convert to list"),
 }
 
