@@ -46,7 +46,13 @@ class Fake:
 
     def send_frame(self, frame: Any) -> None:
         wire = io.BytesIO(frame.format())
-        found = frame_buffer(wire.read, True).recv_frame()
+
+        def read(size: int) -> bytes:
+            data = wire.read(size)
+            assert data, "the frame is shorter than it says"
+            return data
+
+        found = frame_buffer(read, True).recv_frame()
         assert (found.fin, found.opcode, found.mask_value, wire.read()) == (1, BINARY, 1, b"")
         self.sent.append(found.data)
 
