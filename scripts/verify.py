@@ -31,6 +31,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orbi
 # Of the stand-in server: good ones, and v0.2.0 with each of the faults that a scenario upgrades to.
 FAULTS = ("crash", "exit", "unready", "wrong-data", "read-only", "lose-write", "slow-start", "ignore-term")
 VERSIONS = ("v0.1.0", "v0.2.0", "v0.3.0", *(f"v0.2.0-{fault}" for fault in FAULTS))
+RESTIC = "tests/test_restic.py"  # takes as long as everything else in tests/
 LEFTOVERS = "orbit-rs-test-"  # how the clusters of test runs are called
 
 
@@ -98,7 +99,7 @@ def check_steps() -> list[Step]:
         Step("yamllint", ("yamllint", "--strict", ".")),
         Step("changelog", ("antsibull-changelog", "lint"), folder=COLLECTION),
         Step("types", ("mypy", *(word for package in typed for word in ("--package", package)))),
-        pytest("repository", "--numprocesses=2", "--dist=loadfile", "tests"),
+        pytest("repository", "--numprocesses=2", "--dist=loadfile", f"--ignore={RESTIC}", "tests"),
         pytest("unit and chart", "--numprocesses=2", f"{COLLECTION}/tests/unit"),
         pytest("test bed", "--numprocesses=2", "-m", "not cluster", "testbed"),
         Step("ansible-lint", ("ansible-lint", "--offline"), {"ANSIBLE_INVENTORY": "inventories/kind"}),
@@ -189,6 +190,7 @@ def main() -> int:
                 step.run()
         if what == "test":
             Step("ansible-test sanity", (str(ROOT / "scripts" / "sanity"),)).run()
+            pytest("real restic", "--numprocesses=2", RESTIC).run()
         if what != "check":
             with cluster() as (name, ready):
                 for step in cluster_steps(name) if what == "test" else soak_steps():
