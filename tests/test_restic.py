@@ -300,9 +300,10 @@ class TestSources:
             assert dataclasses.replace(new, password_file=restic.password_file) == restic
 
 
-# What a restic does until it is killed with its parent: half of its work, all of it.
+# What a restic does until it is killed with its parent: it gets its lock, or does all of its work.
 ENDS = {
-    "during": """"$REAL" "$@" & until ls "$RESTIC_REPOSITORY/locks" | grep -q .; do :; done; kill -9 $!; wait $!""",
+    "during": """"$REAL" "$@" & while kill -0 $! && ! ls "$RESTIC_REPOSITORY/locks" | grep -qv tmp; do :; done
+        kill -9 $!; wait $!""",
     "after": '"$REAL" "$@"',
 }
 
@@ -359,6 +360,7 @@ class TestRekey:
         assert there and bool(made) is ((at, end) != ("key add", "during"))
         assert rekey.rotate(restic, new, print) == [there]
         assert not restic.key()
+        assert len(list(Path(restic.repository, "keys").iterdir())) == 1, "the new password was added twice"
         # What restic was about to write when it was killed is no lock.
         assert all("-tmp-" in path.name for path in Path(restic.repository, "locks").iterdir())
 
