@@ -28,11 +28,13 @@ class _Compiled:
         return importlib.util.spec_from_file_location(name, file) if file.exists() else None
 
 
-sys.meta_path.insert(0, _Compiled)
-
 # A playbook is asked for its hosts in the process that every task of every host is forked from: what the tasks need is
 # loaded here once, instead of in each of them.
-from ansible_collections.orbit.rs.plugins.plugin_utils import action, converge, packages, tools, variables
+sys.meta_path.insert(0, _Compiled)
+try:
+    from ansible_collections.orbit.rs.plugins.plugin_utils import action, converge, packages, tools, variables
+finally:
+    sys.meta_path.remove(_Compiled)
 
 DOCUMENTATION = r"""
 name: releases
