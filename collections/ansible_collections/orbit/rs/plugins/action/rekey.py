@@ -20,9 +20,10 @@ class ActionModule(OrbitAction):
         api, dummy, release = connect(options)
         with (
             api,
-            opened(options["repository"], api, release) as (old, dummy),
-            renewed(old, options["new"], api, release) as new,
+            opened(options["repository"], api, release) as found,
+            renewed(found[0], options["new"], api, release) as new,
         ):
+            old = found[0]
             there, made = rekey.look(old, new)
             removed = [there] if there else []
             if not there:

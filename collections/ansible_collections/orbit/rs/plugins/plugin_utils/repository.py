@@ -29,7 +29,8 @@ def opened(options: Mapping[str, Any], cluster: Cluster, release: Release) -> It
             "No backup repository is configured.",
             "Set orbit_rs_repository, such as s3:https://s3.example.com/backups, and where its password comes from.",
         )
-    with credentials.opened(_source(options), cluster, release.namespace) as (file, environment):
+    with contextlib.ExitStack() as stack:
+        file, environment = stack.enter_context(credentials.opened(_source(options), cluster, release.namespace))
         restic = Restic(options["restic"], options["url"], file, environment)
         restic.check_version(options["version"])
         yield restic, options["name"] or f"{release.namespace}.{release.name}"
@@ -39,7 +40,8 @@ def opened(options: Mapping[str, Any], cluster: Cluster, release: Release) -> It
 def renewed(restic: Restic, options: Mapping[str, Any], cluster: Cluster, release: Release) -> Iterator[Restic]:
     """The same repository with the new password, which has options of its own. Raises OrbitError."""
     source = dataclasses.replace(_source(options), what="new password")
-    with credentials.opened(source, cluster, release.namespace) as (file, environment):
+    with contextlib.ExitStack() as stack:
+        file, environment = stack.enter_context(credentials.opened(source, cluster, release.namespace))
         yield dataclasses.replace(restic, password_file=file, environment={**restic.environment, **environment})
 
 

@@ -83,8 +83,8 @@ def field(least: int, most: int) -> st.SearchStrategy[str]:
 def cron_has(text: str, value: int, least: int) -> bool:
     """Whether a field of cron holds a value, item by item."""
     for item in text.split(","):
-        what, _, step = item.partition("/")
-        first, _, last = what.partition("-")
+        what, dummy, step = item.partition("/")
+        first, dummy, last = what.partition("-")
         low, high = (least, 99) if what == "*" else (int(first), int(last or first))
         if low <= value <= high and (value - low) % int(step or 1) == 0:
             return True
@@ -177,7 +177,7 @@ def test_a_line_of_cron_is_what_the_shell_takes(word: str) -> None:
 def test_cron() -> None:
     first, *others = schedule.timers({"backup": "*/5 2 * * 1"}, "orders", START, cron=True, jitter=900)
     assert [first[name] for name in ("minute", "hour", "day", "month", "weekday")] == ["*/5", "2", "*", "*", "1"]
-    wait, _, rest = first["job"].partition(" && ")
+    wait, dummy, rest = first["job"].partition(" && ")
     assert 0 < int(wait.removeprefix("sleep ")) <= 900
     assert shlex.split(rest)[:5] == ["cd", "/srv/50%", "&&", "env", "PATH=/bin"]
     assert not any(timer["present"] for timer in others) and len(others) == 3
