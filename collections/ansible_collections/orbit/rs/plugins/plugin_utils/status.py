@@ -19,7 +19,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils import (
     snapshot,
     watch,
 )
-from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
+from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError, Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.helm import Helm
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Check, Diagnosis, OrdinalState, Release, Snapshot
 
@@ -39,6 +39,7 @@ class Status:
     operations: Sequence[Mapping[str, Any]] = ()  # the newest first
     backups: outcomes.Outcomes = dataclasses.field(default_factory=dict)
     backups_text: str = ""
+    away: str = ""  # that there is no StatefulSet, as a sentence
 
 
 def look(cluster: Cluster, helm: Helm, release: Release, say: Callable[[str], None]) -> Status:
@@ -48,30 +49,38 @@ def look(cluster: Cluster, helm: Helm, release: Release, say: Callable[[str], No
     operations = record.read(live.records)
     backups = outcomes.read(live.records)
     backups_text = outcomes.text(backups, cluster.now())
+    known = Status(live, lock=at_work, operations=operations, backups=backups, backups_text=backups_text)
     if live.release is None:
-        return Status(live, lock=at_work, operations=operations, backups=backups, backups_text=backups_text)
+        return known
     watching = watch.Watch(cluster, release, watch.stored_statefulset(release, live.release), say)
-    verdict = watching.look(final=True)
+    try:
+        verdict = watching.look(final=True)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return dataclasses.replace(known, away=_away(release, watching.statefulset["metadata"]["name"], at_work))
     ready = {state.ordinal: state.pod for state in verdict.ordinals if state.ready}
     ports = watch.container_ports(watching.statefulset)
     tls = watch.uses_tls(live.release.objects)
     checks = gate.gate(cluster, release.namespace, ready, ports, write=False, tls=tls) if ready else []
-    return Status(
-        live,
-        rollout.with_zones(verdict.ordinals, live.nodes or ()),
-        checks,
-        watching.with_log(verdict.diagnosis) if verdict.diagnosis else None,
-        verdict.state == "ready" and all(check.ok for check in checks),
-        at_work,
-        operations,
-        backups,
-        backups_text,
+    return dataclasses.replace(
+        known,
+        ordinals=rollout.with_zones(verdict.ordinals, live.nodes or ()),
+        checks=checks,
+        diagnosis=watching.with_log(verdict.diagnosis) if verdict.diagnosis else None,
+        ready=verdict.state == "ready" and all(check.ok for check in checks),
     )
+
+
+def _away(release: Release, name: str, at_work: str) -> str:
+    """What it means that there is no StatefulSet: a backup or a restore has taken it away, or somebody else."""
+    text = f"{release.name} in namespace {release.namespace} has no StatefulSet {name}: nothing restarts its pods"
+    return f"{text} until this is finished." if at_work else f"{text}.\nMake it again: ansible-playbook orbit.rs.deploy"
 
 
 def text(release: Release, status: Status) -> str:
     """The status as people read it."""
-    parts = [report.status_text(release, status.live, status.ordinals, status.checks)]
+    parts = [status.away or report.status_text(release, status.live, status.ordinals, status.checks)]
     if status.diagnosis:
         parts.append(report.diagnosis_text(status.diagnosis))
     if status.operations:
