@@ -122,7 +122,7 @@ def soak_steps() -> list[Step]:
         return Step(name, ("molecule", "test", *words, "--report", "--no-command-borders"), env)
 
     return [
-        scenarios("molecule", "upgrade", "rollback", "lock", "backup", "restore", "drill"),
+        scenarios("molecule", "upgrade", "rollback", "lock", "backup", "restore", "drill", "disaster"),
         scenarios("molecule with Helm 3", "upgrade", "rollback", "scale", ORBIT_RS_HELM="3", ORBIT_RS_SOAK=""),
     ]
 

@@ -88,6 +88,7 @@ def test_under_another_name_on_other_storage(backups, deployed, taken):
     deployed.kubectl("delete storageclass molecule-disaster")
 
 
+@pytest.mark.soak  # to bring up a cluster takes more than a minute; the way is the same as above
 def test_in_a_new_cluster_by_one_command(backups, deployed, taken):
     with new_cluster() as kubeconfig:
         place = dataclasses.replace(deployed, kubeconfig=kubeconfig)
