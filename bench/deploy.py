@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import yaml
 
-from bench.measure import CHART, VALUES, alternate, playbook, remove, report, run
+from bench.measure import CHART, VALUES, alternate, fresh, playbook, remove, report, run
 
 # What the ratio of ours to theirs may be, at most.
 GOALS = {"first deploy": 1.15, "... by playbook": 1.15, "no difference": 1.0, "... and ready": 1.0}
@@ -41,33 +41,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
 
         def deploy(_: int) -> float:
-            remove(*namespaces.values())
             return playbook("playbooks/deploy.yml", namespaces["orbit.rs"])
 
         def helm(_: int) -> float:
-            remove(*namespaces.values())
             return run(*install)
-
-        def least(_: int) -> float:
-            remove(*namespaces.values())
-            return playbook("bench/helm.yml", namespaces["helm"])
-
-        def again(_: int) -> float:
-            return playbook("playbooks/deploy.yml", namespaces["orbit.rs"])
 
         def module(*more: str) -> Callable[[int], float]:
             return lambda _: playbook("bench/helm.yml", namespaces["helm"], *more)
 
         try:
-            first = alternate("first deploy", options.deploys, {"orbit.rs": deploy, "helm": helm, "playbook": least})
-            again(0)  # each side has begun without the other
+            sides = {"orbit.rs": deploy, "helm": helm, "playbook": module()}
+            alone = {side: fresh(measure, *namespaces.values()) for side, measure in sides.items()}
+            first = alternate("first deploy", options.deploys, alone)
+            deploy(0)  # each side has begun without the other
             results = {
                 "first deploy": first,
                 "... by playbook": {"orbit.rs": first["orbit.rs"], "helm": first["playbook"]},
                 "no difference": alternate(
-                    "no difference", options.repeats, {"orbit.rs": again, "helm": module("--skip-tags", "look")}
+                    "no difference", options.repeats, {"orbit.rs": deploy, "helm": module("--skip-tags", "look")}
                 ),
-                "... and ready": alternate("... and ready", options.repeats, {"orbit.rs": again, "helm": module()}),
+                "... and ready": alternate("... and ready", options.repeats, {"orbit.rs": deploy, "helm": module()}),
             }
         finally:
             remove(*namespaces.values())

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from bench.measure import CHART, VALUES, alternate, remove, report, run
+from bench.measure import CHART, VALUES, alternate, fresh, remove, report, run
 
 RELEASES = 10
 
@@ -63,16 +63,9 @@ def main() -> int:
         def plain(_: int) -> float:
             return run("/bin/sh", "-c", fleet)
 
-        def fresh(install: Callable[[int], float]) -> Callable[[int], float]:
-            def installed(number: int) -> float:
-                remove(*ours, *theirs)
-                return install(number)
-
-            return installed
-
         sides: dict[str, Callable[[int], float]] = {"orbit.rs": playbook, "helm": plain}
         try:
-            first = {side: fresh(install) for side, install in sides.items()}
+            first = {side: fresh(install, *ours, *theirs) for side, install in sides.items()}
             installs = alternate("first install", options.installs, first)
             for install in sides.values():
                 install(0)

@@ -41,6 +41,16 @@ def remove(*namespaces: str) -> None:
     sys.exit(f"The volumes of {', '.join(namespaces)} are not gone after five minutes.")
 
 
+def fresh(measure: Callable[[int], float], *namespaces: str) -> Callable[[int], float]:
+    """The same measurement, each time without these namespaces."""
+
+    def measured(number: int) -> float:
+        remove(*namespaces)
+        return measure(number)
+
+    return measured
+
+
 def playbook(path: str, namespace: str, *more: str) -> float:
     """Run a playbook for the kind inventory's release in a namespace."""
     return run("ansible-playbook", "-i", "inventories/kind", "-e", f"orbit_rs_namespace={namespace}", path, *more)

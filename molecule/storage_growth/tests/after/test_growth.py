@@ -8,13 +8,12 @@ import time
 import pytest
 import yaml
 
-from molecule.conftest import ROOT
+from molecule.conftest import ROOT, expire
 from testbed import growing
 
 VALUES = yaml.safe_load((ROOT / "molecule/storage_growth/vars/storage_growth.yml").read_text())["orbit_rs_values"]
 CHART = ROOT / "collections/ansible_collections/orbit/rs/charts/orbit-rs"
 UID = "get statefulset orbit-server --output jsonpath={.metadata.uid}"
-PAST = json.dumps({"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}})
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +152,7 @@ def killed(deployed, line, *arguments):
             assert said, f"it never said {line!r}"
         deployed.kill(process)
     assert process.returncode
-    deployed.kubectl(f"patch lease orbit-rs.orbit.rs --type merge --patch '{PAST}'")
+    expire(deployed)
 
 
 @pytest.mark.parametrize(

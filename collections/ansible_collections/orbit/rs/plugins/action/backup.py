@@ -29,7 +29,7 @@ class ActionModule(OrbitAction):
             taken = run.run(tool, wait=options["lock_timeout"])
             outcome.set, outcome.bytes = taken.set, taken.total
             self.say(
-                f"{backup.parts_text(taken.parts)}\n\nSet {taken.set}: {backup.size(taken.total)} of "
+                f"{backup.parts_text(taken.parts)}\n\nSet {taken.set}: {report.size(taken.total)} of "
                 f"{taken.replicas} ordinals in {report.duration(taken.seconds)}, {restic.shown}\n"
                 f"Verify it: ansible-playbook orbit.rs.verify -e orbit_rs_set={taken.set}"
             )

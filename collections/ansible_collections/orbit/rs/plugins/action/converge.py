@@ -73,9 +73,9 @@ class ActionModule(OrbitAction):
                 run.failing = failing
             if options["set"]:
                 # Much code that is seldom needed.
-                from ansible_collections.orbit.rs.plugins.plugin_utils.repository import origin
+                from ansible_collections.orbit.rs.plugins.plugin_utils.repository import earlier
 
-                run.origin = origin(options, api, release)
+                run.earlier = earlier(options, api, release)
             elif options["repository"]["url"] and options["operation"] == "upgrade":
                 # Much code that is seldom needed.
                 from ansible_collections.orbit.rs.plugins.plugin_utils.repository import fallback

@@ -27,7 +27,7 @@ class ActionModule(OrbitAction):
             outcome.set, outcome.bytes = found.set, found.total
             namespace = options["scratch_namespace"] or f"{release.namespace[:57]}-drill"
             if self.check:
-                self.say(f"set {found.set}, {backup.size(found.total)}, would be drilled in namespace {namespace}")
+                self.say(f"set {found.set}, {report.size(found.total)}, would be drilled in namespace {namespace}")
                 return {"changed": True, "release": release.name, "set": found.set, "seconds": {}}
             patience = Patience(options["rollout_timeout"], options["gate_timeout"])
             labels, parallel = options["namespace_labels"], options["parallel"]
@@ -35,7 +35,7 @@ class ActionModule(OrbitAction):
             seconds = drill.run(found)
             phases = ", ".join(f"{what} {report.duration(spent)}" for what, spent in seconds.items() if what != "all")
             self.say(
-                f"set {found.set} is proved: {len(found.parts)} ordinals of {backup.size(found.total)} were restored, "
+                f"set {found.set} is proved: {len(found.parts)} ordinals of {report.size(found.total)} were restored, "
                 f"and are good, after {report.duration(seconds['all'])} ({phases})"
             )
         return {"changed": True, "release": release.name, "set": found.set, "seconds": seconds}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import backup, outcomes, report, sets, verify
+from ansible_collections.orbit.rs.plugins.plugin_utils import outcomes, report, sets, verify
 from ansible_collections.orbit.rs.plugins.plugin_utils.action import Options, OrbitAction, connect
 from ansible_collections.orbit.rs.plugins.plugin_utils.repository import opened
 
@@ -28,7 +28,7 @@ class ActionModule(OrbitAction):
             snapshots = restic.snapshots(f"{sets.CLUSTER}={name}")
             found = sets.manifest(restic, sets.choose(sets.listed(snapshots)[0], options["set"]), name)
             outcome.set, outcome.bytes = found.set, found.total
-            self.say(f"set {found.set}: {len(found.parts)} ordinals, {backup.size(found.total)}, {restic.shown}")
+            self.say(f"set {found.set}: {len(found.parts)} ordinals, {report.size(found.total)}, {restic.shown}")
             if subset := options["subset"]:
                 wrong = verify.partial(restic, found, snapshots, subset)
             else:

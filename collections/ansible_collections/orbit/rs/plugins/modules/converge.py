@@ -93,10 +93,6 @@ options:
     description: Whether to end after the first restarted ordinal, for somebody to look at it. The next run goes on.
     type: bool
     default: false
-  lock_timeout:
-    description: Seconds to wait for another run that is at work on the release.
-    type: int
-    default: 0
   interrupted:
     description: What becomes of a run that was killed, to go on with it or to go back to the revision from before.
     type: str
@@ -110,6 +106,7 @@ requirements:
   - the collection kubernetes.core
 extends_documentation_fragment:
   - orbit.rs.connection
+  - orbit.rs.lock
   - orbit.rs.desired
   - orbit.rs.storage
   - orbit.rs.steps

@@ -38,14 +38,11 @@ options:
         description: Command that prints the new password. It is run without a shell.
         type: str
         default: ""
-  lock_timeout:
-    description: Seconds to wait for another run that is at work on the release.
-    type: int
-    default: 0
 requirements:
   - restic, 0.17 or newer, on the control host
 extends_documentation_fragment:
   - orbit.rs.connection
+  - orbit.rs.lock
   - orbit.rs.repository
 attributes:
   check_mode:

@@ -62,14 +62,11 @@ options:
     description: Seconds that an ordinal has to pass its gate.
     type: int
     default: 60
-  lock_timeout:
-    description: Seconds to wait for another run that is at work on the release.
-    type: int
-    default: 0
 requirements:
   - restic, 0.17 or newer, on the control host
 extends_documentation_fragment:
   - orbit.rs.connection
+  - orbit.rs.lock
   - orbit.rs.repository
   - orbit.rs.backup
 attributes:

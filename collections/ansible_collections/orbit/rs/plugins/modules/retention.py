@@ -53,14 +53,11 @@ options:
     description: Whether the repository is pruned in the end. Nobody can write to it meanwhile.
     type: bool
     default: false
-  lock_timeout:
-    description: Seconds to wait for another run that is at work on the release.
-    type: int
-    default: 0
 requirements:
   - restic, 0.17 or newer, on the control host
 extends_documentation_fragment:
   - orbit.rs.connection
+  - orbit.rs.lock
   - orbit.rs.repository
   - orbit.rs.metrics
 attributes:

@@ -29,12 +29,9 @@ options:
     description: Seconds until pods that do not end are given up.
     type: int
     default: 600
-  lock_timeout:
-    description: Seconds to wait for another run that is at work on the release.
-    type: int
-    default: 0
 extends_documentation_fragment:
   - orbit.rs.connection
+  - orbit.rs.lock
 attributes:
   check_mode:
     description: Whether it predicts changes without making any.

@@ -40,6 +40,7 @@ from ansible_collections.orbit.rs.plugins.plugin_utils.model import (
     Release,
     listed,
 )
+from ansible_collections.orbit.rs.plugins.plugin_utils.report import size
 from ansible_collections.orbit.rs.plugins.plugin_utils.restic import NO_REPOSITORY, Restic, ResticError
 from ansible_collections.orbit.rs.plugins.plugin_utils.sets import Manifest, Part
 from ansible_collections.orbit.rs.plugins.plugin_utils.stopped import Stopped
@@ -159,15 +160,6 @@ def progress(done: float, total: float, spent: float) -> str:
     rate = done / spent if spent else 0
     text = f"{size(done)} of {size(total)}, {size(rate)}/s" if total > done else f"{size(done)}, {size(rate)}/s"
     return f"{text}, {report.duration((total - done) / rate)} left" if total > done and rate else text
-
-
-def size(number: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024 or unit == "GiB":
-            return f"{number:.0f} {unit}" if unit in ("B", "KiB") or number >= 100 else f"{number:.1f} {unit}"
-        number /= 1024
-    raise AssertionError
 
 
 @dataclasses.dataclass

@@ -112,7 +112,7 @@ class Run:
     apply: Callable[[Plan, Desired, lock.Held], None]
     failing: Callable[[OrbitError], None] = lambda error: None  # called before what has failed is undone
     take: Callable[[lock.Held], str] | None = None  # takes a backup set, and gives its id
-    origin: Callable[[Path, Wish], Wish] | None = None  # what to be instead of what the inventory wants
+    earlier: Callable[[Path, Wish], Wish] | None = None  # what it was, to be that instead of what the inventory wants
     begun: bool = False  # past all refusals
     record: Record | None = None
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # spent, by phase
@@ -127,24 +127,22 @@ class Run:
 
     def run(self) -> Result:
         """Make the release what is wanted; in check mode only say how. Raises OrbitError."""
-        if self.orders.revision is None and self.origin is None:
+        earlier = self.earlier if self.orders.revision is None else self._revision
+        if earlier is None:
             return self._run()
         with tempfile.TemporaryDirectory(prefix="orbit-rs-") as folder:
-            if self.origin:
-                self.wish = self.origin(Path(folder), self.wish)
-            else:
-                self._go_back(Path(folder), self.orders.revision or 0)
+            self.wish = earlier(Path(folder), self.wish)
             return self._run()
 
-    def _go_back(self, folder: Path, number: int) -> None:
-        """Wish for what an earlier revision was. Raises OrbitError."""
+    def _revision(self, folder: Path, inventory: Wish) -> Wish:
+        """What an earlier revision was. Raises OrbitError."""
         secrets = revisions.read(self.cluster, self.release)
-        number = number or revisions.last_good(secrets, revisions.records(self.cluster, self.release))
+        number = self.orders.revision or revisions.last_good(secrets, revisions.records(self.cluster, self.release))
         self.say(f"going back to what revision {number} was")
         live = watch.stored_statefulset(self.release, helm.newest(secrets))
         with contextlib.suppress(ApiError):
             live = self.cluster.get(self.cluster.path(live))
-        self.wish = revisions.wish(secrets, number, live, folder, self.wish)
+        return revisions.wish(secrets, number, live, folder, inventory)
 
     def _run(self) -> Result:
         wanted, live, made = self._plan()

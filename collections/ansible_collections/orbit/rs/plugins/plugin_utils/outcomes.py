@@ -19,11 +19,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.orbit.rs.plugins.plugin_utils import backup, record, redact, report, sets
+from ansible_collections.orbit.rs.plugins.plugin_utils import record, redact, report, schedule, sets
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import Cluster
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError, Release
-
-OPERATIONS = ("backup", "verify", "drill", "retention")
 
 # By operation: its last run, and the last one that succeeded, None before there was one.
 Outcomes = Mapping[str, Mapping[str, Any]]
@@ -84,7 +82,7 @@ def after(before: Mapping[str, Any] | None, outcome: Outcome) -> dict[str, Any]:
 def read(config_map: Object | None) -> dict[str, Mapping[str, Any]]:
     """The outcomes that a ConfigMap holds, by operation."""
     data: Mapping[str, str] = (config_map or {}).get("data") or {}
-    keys = {operation: f"{record.LAST}{operation}" for operation in OPERATIONS}
+    keys = {operation: f"{record.LAST}{operation}" for operation in schedule.OPERATIONS}
     return {operation: json.loads(data[key]) for operation, key in keys.items() if key in data}
 
 
@@ -115,7 +113,7 @@ def text(known: Outcomes, now: datetime) -> str:
                 "failed" if run["error"] else "succeeded",
                 report.duration(run["seconds"]),
                 run["set"] or "-",
-                backup.size(run["bytes"]) if run["bytes"] else "-",
+                report.size(run["bytes"]) if run["bytes"] else "-",
                 ago(datetime.fromisoformat(success["ended"])) if success else "never",
             )
         )

@@ -42,6 +42,15 @@ _RISKS = {
 }
 
 
+def size(number: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024 or unit == "GiB":
+            return f"{number:.0f} {unit}" if unit in ("B", "KiB") or number >= 100 else f"{number:.1f} {unit}"
+        number /= 1024
+    raise AssertionError
+
+
 def duration(seconds: float) -> str:
     """A time span: 240 ms, 3.2 s, 1 min 12 s, 2 h 5 min."""
     if seconds < 1:

@@ -84,13 +84,13 @@ def fallback(
         with opened(options["repository"], cluster, release) as (restic, name):
             taking = backup_of(options, cluster, release, restic, name, say)
             taken = taking.take(backup.look(cluster, tool, release), held, options["operation"])
-        say(f"set {taken.set}, {backup.size(taken.total)}, is what this run can fall back on")
+        say(f"set {taken.set}, {report.size(taken.total)}, is what this run can fall back on")
         return taken.set
 
     return take
 
 
-def origin(options: Mapping[str, Any], cluster: Cluster, release: Release) -> Callable[[Path, Wish], Wish]:
+def earlier(options: Mapping[str, Any], cluster: Cluster, release: Release) -> Callable[[Path, Wish], Wish]:
     """What makes a run deploy what a backup set says, with the overrides of the run."""
 
     def of_set(folder: Path, inventory: Wish) -> Wish:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orbit.rs.plugins.plugin_utils import outcomes, record
+from ansible_collections.orbit.rs.plugins.plugin_utils import outcomes, record, schedule
 from ansible_collections.orbit.rs.plugins.plugin_utils.cluster import ApiError
 from ansible_collections.orbit.rs.plugins.plugin_utils.model import OrbitError, Release
 from ansible_collections.orbit.rs.plugins.plugin_utils.outcomes import Outcome
@@ -169,6 +169,6 @@ def test_nothing_fails_because_of_it(tmp_path: Path) -> None:
 
 def test_outcomes_push_no_record_out() -> None:
     data = {f"2026-01-01T10.00.{number:02}-deploy": "{}" for number in range(record.KEPT - 1)}
-    data |= {f"{record.LAST}{operation}": "{}" for operation in outcomes.OPERATIONS}
+    data |= {f"{record.LAST}{operation}": "{}" for operation in schedule.OPERATIONS}
     assert record._surplus(record._records({"data": data}), 10_000) == []
     assert len(record.read({"data": data})) == record.KEPT - 1
