@@ -27,7 +27,6 @@ from ansible_collections.orbit.rs.plugins.plugin_utils import (
     objects,
     record,
     references,
-    report,
     restore,
     revisions,
     sets,
@@ -83,6 +82,13 @@ def referred(rendered: Sequence[Object], kept: Sequence[Object], namespace: str)
     return [drill.moved(obj, namespace) for obj in needed if obj]
 
 
+def resumed(left: Mapping[str, Any], set_id: str) -> Sequence[int] | None:
+    """The ordinals that a killed run has written whole; None when it was none of these: volumes are not its own."""
+    if left.get("phase") not in (REBUILDING, REBUILT):
+        return None
+    return [int(ordinal) for ordinal in left["whole"]] if left["set"] == set_id else []
+
+
 @dataclasses.dataclass
 class Rebuild:
     """One run. `say` gets the progress."""
@@ -103,17 +109,19 @@ class Rebuild:
     def _path(self) -> str:
         return f"/api/v1/namespaces/{self.release.namespace}"
 
-    def run(self, confirm: str, left: Mapping[str, Any], *, check: bool) -> None:
-        """Make volumes and what else is needed; in check mode say what. `left`: by a run that was killed.
+    def run(self, confirm: str, lease: Object | None, *, check: bool) -> None:
+        """Make volumes and what else is needed; in check mode say what. `lease`: as it was when there was no release.
 
         Raises OrbitError.
         """
+        holder = lock.holder(lease)
+        written = resumed(holder.unfinished if holder else {}, self.found.set)
         wanted = self._wanted()
         claims = list(drill.claims(wanted.statefulset, self.release.namespace, sorted(self.found.parts)))
         names = [claim["metadata"]["name"] for claim in claims]
         there = [name for name in names if self.cluster.find(self._claim(name))]
         self.say(self._text(wanted, claims))
-        if there and not left:
+        if there and written is None:
             raise OrbitError(
                 f"There are volumes of an earlier life of {self.release.name}: {listed(there)}. Nothing was touched.",
                 "To serve what they hold, and restore into that: ansible-playbook orbit.rs.deploy\n"
@@ -133,7 +141,13 @@ class Rebuild:
             record.kept(self.cluster, self.release, "restore", held) as done,
         ):
             done.steps = [f"volumes of set {self.found.set}"]
-            self._make(wanted, [claim for claim in claims if claim["metadata"]["name"] not in there], held)
+            if not held.next_after(lease):
+                raise OrbitError(
+                    f"Somebody else was at work on {self.release.name} meanwhile. Nothing was touched.",
+                    "See what is there now: ansible-playbook orbit.rs.status",
+                )
+            whole = {number for number in written or () if stopped.claim(wanted.statefulset, number) in there}
+            self._make(wanted, [claim for claim in claims if claim["metadata"]["name"] not in there], whole, held)
 
     def _wanted(self) -> Wanted:
         kept = content(self.restic, self.found)
@@ -148,12 +162,10 @@ class Rebuild:
         return Wanted(statefulset, referred(rendered, kept["objects"], self.release.namespace))
 
     def _text(self, wanted: Wanted, claims: Sequence[Object]) -> str:
-        age = report.duration((self.cluster.now() - self.chosen.time).total_seconds())
-        server = self.found.versions.get("server", "")
         lines = [
             f"There is no release {self.release.name} in namespace {self.release.namespace}. "
             f"Make it out of set {self.found.set} of {self.found.name}:",
-            f"  taken {age} ago, method {self.found.method}, server {server}, {self.chosen.noted or 'not verified'}",
+            restore.taken_text(self.found, self.chosen, self.cluster.now()),
         ]
         lines += [f"  make    {objects.key(obj)}, as it was" for obj in wanted.others]
         for (ordinal, part), claim in zip(sorted(self.found.parts.items()), claims, strict=True):
@@ -161,16 +173,14 @@ class Rebuild:
             lines.append(f"  write   ordinal {ordinal}: {backup.content(part)} to {where}")
         return "\n".join([*lines, "  deploy  chart and values as they were, and gate"])
 
-    def _make(self, wanted: Wanted, missing: Sequence[Object], held: Held) -> None:
+    def _make(self, wanted: Wanted, missing: Sequence[Object], whole: set[int], held: Held) -> None:
         """Make what is missing. What fails takes its volumes away again; a run that is killed is gone on with."""
-        left = held.unfinished
-        whole = {int(ordinal) for ordinal in left.get("whole", ()) if left["set"] == self.found.set}
         self._remember(held, whole)
-        for obj in wanted.others:
-            if self.cluster.find(self.cluster.path(obj)) is None:
-                self.cluster.apply(obj)
         ordinals = sorted(self.found.parts)
         try:
+            for obj in wanted.others:
+                if self.cluster.find(self.cluster.path(obj)) is None:
+                    self.cluster.apply(obj)
             for claim in missing:
                 self.cluster.apply(claim)
             self._fill(wanted, whole, held)

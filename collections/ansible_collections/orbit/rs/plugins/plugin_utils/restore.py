@@ -189,18 +189,23 @@ def _room(
             room = objects.quantity((status.get("capacity") or {}).get("storage", "0"))
             needed = sum(file.size for file in found.parts[ordinal].files.values())
             if needed > room:
-                what = f"{name} holds {backup.size(float(room))}, and set {found.set} takes {backup.size(needed)}."
+                what = f"{name} holds {report.size(float(room))}, and set {found.set} takes {report.size(needed)}."
                 wrong.append(("volume", what, "Make it larger first: persistence.size"))
     return wrong
 
 
+def taken_text(found: Manifest, chosen: Listed, now: datetime) -> str:
+    """What a set is, as a line of a plan."""
+    age = report.duration((now - chosen.time).total_seconds())
+    server = found.versions.get("server", "")
+    return f"  taken {age} ago, method {found.method}, server {server}, {chosen.noted or 'not verified'}"
+
+
 def plan_text(found: Manifest, chosen: Listed, release: Release, ordinals: Sequence[int], now: datetime) -> str:
     """What would be done, as a person reads it."""
-    age = report.duration((now - chosen.time).total_seconds())
     lines = [
         f"Restore set {found.set} into {release.name} in namespace {release.namespace}:",
-        f"  taken {age} ago, method {found.method}, server {found.versions.get('server', '')}, "
-        f"{chosen.noted or 'not verified'}",
+        taken_text(found, chosen, now),
         f"  stop    ordinal {listed(map(str, ordinals))}",
         "  keep    what is there, in a safety set",
     ]
@@ -232,10 +237,11 @@ class Restore:
 
     def run(self, *, check: bool) -> str:
         """Restore, or finish what a killed run has left; in check mode say how. Id of the set. Raises OrbitError."""
-        lease = lock.holder(self.cluster.find(lock.path(self.release)))
-        left = lease.unfinished if lease else {}
+        lease = self.cluster.find(lock.path(self.release))
         if helm.stored(self.cluster, self.tool, self.release) is None:
-            return self._rebuild(left, check=check)
+            return self._rebuild(lease, check=check)
+        holder = lock.holder(lease)
+        left = holder.unfinished if holder else {}
         if left.get("resume") == "restore":
             self.say(
                 f"A restore of set {left['set']} was not finished; it was {left['phase']}. "
@@ -262,7 +268,7 @@ class Restore:
         self._under_lock(found, ordinals, live)
         return found.set
 
-    def _rebuild(self, left: Mapping[str, Any], *, check: bool) -> str:
+    def _rebuild(self, lease: Object | None, *, check: bool) -> str:
         # Much code that is seldom needed.
         from ansible_collections.orbit.rs.plugins.plugin_utils.rebuild import Rebuild
 
@@ -277,7 +283,7 @@ class Restore:
         parallel = self.taking.orders.parallel
         where = self.cluster, self.tool, self.release, self._restic
         work = Rebuild(*where, found, chosen, overrides, labels, parallel, patience, self.say)
-        work.run(self.orders.confirm, left, check=check)
+        work.run(self.orders.confirm, lease, check=check)
         self.rebuilt = True
         return found.set
 

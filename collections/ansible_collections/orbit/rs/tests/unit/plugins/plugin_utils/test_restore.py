@@ -6,22 +6,26 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from ansible_collections.orbit.rs.plugins.plugin_utils import (
     backup,
     drill,
+    lock,
     podsecurity,
     rebuild,
+    report,
     restore,
     sets,
     stopped,
     volumes,
 )
 from ansible_collections.orbit.rs.plugins.plugin_utils.backup import Live
-from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError, Release
-from ansible_collections.orbit.rs.plugins.plugin_utils.sets import Manifest, Part
+from ansible_collections.orbit.rs.plugins.plugin_utils.model import Object, OrbitError, Patience, Release
+from ansible_collections.orbit.rs.plugins.plugin_utils.sets import Listed, Manifest, Part
 from ansible_collections.orbit.rs.plugins.plugin_utils.tarstream import File
 from ansible_collections.orbit.rs.tests.unit.plugins.plugin_utils import data
 
@@ -171,6 +175,57 @@ def test_what_a_release_refers_to_moves_with_it() -> None:
     ]
 
 
+class Reached:
+    """A cluster that has everything it is asked for."""
+
+    def find(self, path: str) -> Object:
+        return {"path": path}
+
+    def now(self) -> datetime:
+        return datetime(2026, 12, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("left", "own"),
+    [
+        ({}, False),
+        ({"resume": "backup", "ordinals": [0]}, False),
+        ({"resume": "restore", "phase": "writing", "set": FOUND.set}, False),
+        ({"operation": "upgrade", "base": 2, "replicas": 3, "plan": "", "phase": "rolling"}, False),
+        ({"resume": "restore", "phase": "rebuilding", "set": FOUND.set, "whole": [0]}, True),
+        ({"resume": "restore", "phase": "rebuilt", "set": FOUND.set, "whole": [0, 1, 2]}, True),
+    ],
+)
+def test_volumes_are_written_over_only_by_the_restore_that_made_them(
+    monkeypatch: pytest.MonkeyPatch, left: dict[str, Any], own: bool
+) -> None:
+    monkeypatch.setattr(rebuild.Rebuild, "_wanted", lambda self: rebuild.Wanted(LIVE.statefulset, ()))
+    lease = {
+        "metadata": {
+            "annotations": {lock.UNFINISHED: json.dumps(left)},
+            "creationTimestamp": "2026-11-30T02:00:00Z",
+        },
+        "spec": {},
+    }
+    reached: Any = Reached()
+    chosen = Listed(FOUND.set, "backup", "", ())
+    where: Any = (reached, None, RELEASE, None)
+    work = rebuild.Rebuild(*where, FOUND, chosen, {}, {}, 2, Patience(), lambda text: None)
+    if own:
+        work.run("", lease, check=True)
+    else:
+        with pytest.raises(OrbitError, match="There are volumes of an earlier life of orbit-rs: data-orbit-server-0"):
+            work.run(RELEASE.name, lease, check=False)
+
+
+@pytest.mark.parametrize(
+    ("phase", "set_id", "written"),
+    [("rebuilding", FOUND.set, [0, 2]), ("rebuilt", FOUND.set, [0, 2]), ("rebuilding", "another", []), ("", "", None)],
+)
+def test_what_a_killed_run_has_written_whole(phase: str, set_id: str, written: list[int] | None) -> None:
+    assert rebuild.resumed({"phase": phase, "set": set_id, "whole": [0, 2]}, FOUND.set) == written
+
+
 HOST = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "orbit-server"}}}
 ZONE = {"topologyKey": "topology.kubernetes.io/zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
 
@@ -202,7 +257,7 @@ def test_volumes_that_are_not_placed_yet_are_placed_as_the_servers_pods_would_be
     [(0, "0 B"), (1023, "1023 B"), (1536, "2 KiB"), (5 << 20, "5.0 MiB"), (300 << 20, "300 MiB"), (3 << 30, "3.0 GiB")],
 )
 def test_sizes(number: int, text: str) -> None:
-    assert backup.size(number) == text
+    assert report.size(number) == text
 
 
 def test_progress() -> None:
